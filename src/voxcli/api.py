@@ -1,0 +1,378 @@
+"""Everything a plugin imports: what goes into a component, what comes out, and the contract of each kind.
+
+Importing this module costs the standard library and pluggy; numpy and torch appear in annotations only.
+
+Letters in docstrings: B batch, N samples, T frames, C mel bins, L target tokens, V vocabulary. Audio is float32, mono,
+in [-1, 1], shape (N,). Times and durations are seconds, rates are Hz, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, dataclass_transform, runtime_checkable
+
+import pluggy
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from voxcli.train.run import Run
+
+API_VERSION = 1  # raised when a component written for the version before would no longer work
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+hookimpl = pluggy.HookimplMarker("voxcli")
+"""Marks a plugin's implementation of one of the six hooks in `voxcli.plugins.hooks`."""
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def config(cls: type[_T]) -> type[_T]:
+    """Make a class a component: a frozen dataclass whose fields are the keys of its recipe table.
+
+    Unknown keys and wrong types in the recipe become errors that name the key and its line. A string under a field is
+    its help text; it reaches `vox recipe schema`.
+
+        @config
+        class Gain:
+            p: float = 1.0
+            '''Share of the training utterances that are changed.'''
+            gain_db: tuple[float, float] = (-6.0, 6.0)
+            '''Range in dB, drawn uniformly.'''
+    """
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    # pydantic reads this attribute from ordinary dataclasses, so a component needs no pydantic import
+    made.__pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # type: ignore[attr-defined]
+    return made
+
+
+# ---------------------------------------------------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One stretch of speech and what is known about it. The audio is read only when a batch needs it."""
+
+    id: str
+    """Unique within its data set; appears in logs, findings and result files."""
+    audio: Path | Callable[[], tuple[np.ndarray, int]]
+    """A file, or a picklable callable that returns samples of shape (N,) or (N, channels) and their rate in Hz."""
+    offset: float = 0.0
+    """Where the utterance begins in the audio, s."""
+    duration: float | None = None
+    """Length in s; None means "from the header, to the end of the audio"."""
+    text: str | None = None
+    label: str | None = None
+    speaker: str | None = None
+    language: str | None = None
+
+    def replace(self, **changes: Any) -> Utterance:
+        """A copy with the given fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a model must know of the training split before it is built."""
+
+    characters: str
+    """Every character of the normalised training transcripts once, sorted by code point."""
+    labels: tuple[str, ...]
+    """Every label once, sorted."""
+    n_utterances: int
+    duration: float
+    """Sum over the training split, s."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model can take, read from its config alone."""
+
+    sampling_rate: int
+    min_duration: float
+    """Shortest clip the network can process, s."""
+    max_duration: float
+    """Longest clip it can process in one piece, s; infinity where nothing but memory limits it."""
+    stride: int
+    """Audio samples per output frame of the acoustic encoder."""
+    max_label_length: int | None
+    """Longest target in tokens, or None where only the number of frames limits it."""
+    n_parameters: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A built model and what turns audio and text into its inputs.
+
+    Worker processes receive a bundle whose `model` is None: features must need the processor and the family only.
+    """
+
+    model: torch.nn.Module
+    processor: Any
+    """A transformers processor: feature extractor and tokenizer."""
+    family: ModelFamily
+
+    def replace(self, **changes: Any) -> Bundle:
+        """A copy with the given fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+# ----------------------------------------------------------------------------------------------------- text that comes out
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word with its place in the audio, s."""
+
+    text: str
+    start: float
+    end: float
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a transcript with its place in the audio, s."""
+
+    text: str
+    start: float
+    end: float
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The text of one recording."""
+
+    text: str
+    segments: tuple[Segment, ...] = ()
+    language: str | None = None
+    duration: float = 0.0
+    """Length of the audio, s."""
+
+
+@config
+class Decoding:
+    """How text is produced: one object for evaluation during training, `vox evaluate` and `vox transcribe`."""
+
+    num_beams: int = 1
+    """Beams of the search; 1 is greedy. Time and memory grow with it. Seq2seq models only."""
+    max_new_tokens: int | None = None
+    """Longest output in tokens; None means what the model's positions allow."""
+    no_repeat_ngram_size: int = 0
+    """Forbid a repeated n-gram of this length; 0 allows all. Seq2seq models only."""
+    language: str | None = None
+    """Language of the speech; None means the checkpoint's own, or detection where the model can."""
+    task: Literal["transcribe", "translate"] = "transcribe"
+    """`translate` into English, where the model can."""
+    timestamps: Literal["none", "segment", "word"] = "none"
+    """What times are wanted with the text."""
+
+
+# ------------------------------------------------------------------------------------------------------------- findings
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A proposed edit of the recipe: set `path` to `value`, or remove it where `value` is None."""
+
+    path: tuple[str | int, ...]
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth telling: what, where, and the repair."""
+
+    level: Literal["error", "warning", "note"]
+    message: str
+    """One line: what was found and what was expected."""
+    help: str | None = None
+    """One line: the repair."""
+    code: str = ""
+    """The check that found it, for example R004."""
+    path: tuple[str | int, ...] = ()
+    """The recipe key it belongs to, for example ("augment", 0, "p")."""
+    utterances: tuple[str, ...] = ()
+    fix: Fix | None = None
+
+
+# ------------------------------------------------------------------------------------------------------------ protocols
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Where utterances come from. Optional beyond the method below:
+
+    `fingerprint(split) -> str` is a hash of all that decides `utterances(split)`, cheaper than listing them; the index
+    of durations is kept under it. `splits_present() -> tuple[Split, ...]` says which splits exist without listing
+    them; without it each split is asked for and may be empty.
+    """
+
+    def utterances(self, split: Split) -> Iterator[Utterance]:
+        """The utterances of a split in a fixed order, without reading audio. A split that does not exist is empty.
+
+        Raises `DataError` for a source that cannot be read at all; a single bad row is yielded or skipped with a
+        warning by `logging`, never raised.
+        """
+        ...
+
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """A change of training audio. The core applies it with probability `p`, in the recipe's order."""
+
+    p: float
+
+    def __call__(self, audio: np.ndarray, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
+        """Audio (N,) -> (M,), float32. All randomness is drawn from `rng`, so that a resumed run repeats itself."""
+        ...
+
+    def longest(self, duration: float) -> float:
+        """The longest a clip of `duration` s can become, s."""
+        ...
+
+
+@runtime_checkable
+class ModelFamily(Protocol):
+    """Architectures that are loaded, limited and adapted in one way. Its fields are the keys of `[model]`."""
+
+    task: ClassVar[str]
+    """Name of the task that trains it, for example "ctc"."""
+
+    def limits(self) -> Limits:
+        """What the model can take. Reads config.json at most, never weights. Raises `ModelError`."""
+        ...
+
+    def build(self, corpus: Corpus, **loading: Any) -> Bundle:
+        """Load or initialise the model. `loading` goes to `from_pretrained`: dtype, device_map, quantization_config.
+
+        Raises `ModelError` where the checkpoint is missing or of another architecture.
+        """
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is learned: features, batches, the loss, predictions and their scores."""
+
+    metrics: ClassVar[tuple[str, ...]]
+    """Names that `[evaluate] metrics` may hold, in the default order."""
+
+    def features(self, utterance: Utterance, audio: np.ndarray, bundle: Bundle) -> dict[str, Any]:
+        """Audio (N,) at the model's rate and its transcript -> one item. Runs in worker processes without the model."""
+        ...
+
+    def collate(self, items: Sequence[dict[str, Any]], bundle: Bundle) -> dict[str, Any]:
+        """Items -> one padded batch of tensors. Runs in worker processes without the model."""
+        ...
+
+    def loss(self, bundle: Bundle, batch: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The *sum* of the losses and the *count* it is divided by, both scalars; the sum carries the gradient.
+
+        Sum and count, so that accumulated and distributed steps give exactly the mean of the whole batch.
+        `bundle.model` may be wrapped (DistributedDataParallel, torch.compile); it has to be called, not reached into.
+        """
+        ...
+
+    def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> list[Transcript]:
+        """B transcripts, in the batch's order. Nothing the size of the logits outlives the call."""
+        ...
+
+    def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Transcript:
+        """One recording of any length, shape (N,) at the model's rate."""
+        ...
+
+    def problem(self, utterance: Utterance, limits: Limits, bundle: Bundle | None) -> str | None:
+        """Why an utterance cannot be trained on (label too long, too few frames), or None."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """The training loop. Its fields are the keys of `[backend]`."""
+
+    supports: ClassVar[frozenset[str]]
+    """Keys of `[train]` it honours. A recipe that sets another one is refused."""
+
+    def fit(self, run: Run) -> None:
+        """Train until the run's end, an interruption (`KeyboardInterrupt` after a checkpoint) or a `TrainingError`."""
+        ...
+
+
+class Engine(Protocol):
+    """A runtime that turns audio into text."""
+
+    sampling_rate: int
+
+    def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> list[Transcript]:
+        """Several recordings, each (N,) at `sampling_rate`, in order. Short ones share a batch."""
+        ...
+
+
+class Exporter(Protocol):
+    """Turns a checkpoint into another format."""
+
+    def export(self, checkpoint: Path, out: Path) -> Path:
+        """Write into the new folder `out` and return it."""
+        ...
+
+
+class Check(Protocol):
+    """One thing `vox doctor` looks for; its docstring is what `vox explain CODE` prints."""
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+
+    def run(self, context: Any) -> Iterator[Finding]:
+        """Yield what is wrong; nothing when all is well."""
+        ...
+
+
+KINDS = ("dataset", "augmentation", "model", "task", "backend", "engine", "exporter", "check")
+"""The kinds of component a plugin can register."""
+
+
+class ComponentRegistry(Protocol):
+    """What `vox_register` receives."""
+
+    def add(self, kind: str, name: str, target: str, *, summary: str = "") -> None:
+        """Offer a component: `target` is "module:Class" and is imported when a recipe asks for it."""
+        ...
+
+
+__all__ = [
+    "API_VERSION",
+    "KINDS",
+    "SPLITS",
+    "Augmentation",
+    "Backend",
+    "Bundle",
+    "Check",
+    "ComponentRegistry",
+    "Corpus",
+    "Dataset",
+    "Decoding",
+    "Engine",
+    "Exporter",
+    "Finding",
+    "Fix",
+    "Limits",
+    "ModelFamily",
+    "Segment",
+    "Split",
+    "Task",
+    "Transcript",
+    "Utterance",
+    "Word",
+    "config",
+    "field",
+    "hookimpl",
+]

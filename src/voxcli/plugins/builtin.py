@@ -1,0 +1,26 @@
+"""The components voxcli brings, registered through the same hook as everybody else's. One line each."""
+
+from __future__ import annotations
+
+from voxcli.api import ComponentRegistry, hookimpl
+
+
+@hookimpl
+def vox_register(registry: ComponentRegistry) -> None:
+    """Register the built-in components."""
+    add = registry.add
+    add("dataset", "manifest", "voxcli.datasets.manifest:Manifest", summary="a CSV, TSV, JSONL or Parquet table")
+    add("dataset", "common-voice", "voxcli.datasets.common_voice:CommonVoice", summary="an unpacked release")
+    add("dataset", "audio-folder", "voxcli.datasets.audio_folder:AudioFolder", summary="audio with text or labels")
+    add("dataset", "huggingface", "voxcli.datasets.huggingface:HuggingFace", summary="a hub id or a saved folder")
+    add("dataset", "sample-speech", "voxcli.datasets.sample_speech:SampleSpeech", summary="the shipped English prompts")
+    add("augmentation", "noise", "voxcli.augment.noise:Noise", summary="background noise at a drawn SNR")
+    add("augmentation", "speed", "voxcli.augment.speed:Speed", summary="faster or slower, pitch follows")
+    add("augmentation", "gain", "voxcli.augment.gain:Gain", summary="louder or quieter")
+    add("model", "whisper", "voxcli.models.whisper:Whisper", summary="Whisper, at 30 s or at the clip's length")
+    add("model", "ctc", "voxcli.models.ctc:CTC", summary="every AutoModelForCTC architecture")
+    add("task", "seq2seq", "voxcli.tasks.seq2seq:Seq2Seq", summary="speech to text with a decoder")
+    add("task", "ctc", "voxcli.tasks.ctc:CTCTask", summary="speech to text without a decoder")
+    add("backend", "accelerate", "voxcli.backends.accelerate:Accelerate", summary="our loop; the default")
+    add("backend", "transformers", "voxcli.backends.transformers:Transformers", summary="the transformers Trainer")
+    add("engine", "transformers", "voxcli.engines.transformers:TransformersEngine", summary="the trained model as it is")

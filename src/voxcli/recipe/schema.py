@@ -1,0 +1,186 @@
+"""The core tables of a recipe. Component tables (`[[data]] [[augment]] [model] [backend]`) belong to their plugins.
+
+Keys that reach a library keep that library's name; the rest are plain words with the unit in the text below them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from voxcli.api import config, field
+
+CORE_SECTIONS = ("filter", "text", "holdout", "quantization", "adapter", "train", "evaluate")
+COMPONENT_SECTIONS = {"data": "dataset", "augment": "augmentation", "model": "model", "backend": "backend"}
+LISTS = ("data", "augment")  # sections written with double brackets
+TOP_KEYS = ("name", "seed", "extends", "unset")
+
+
+@config
+class Filter:
+    """`[filter]`: which utterances are left out, in every split."""
+
+    min_duration: float | None = None
+    """s; None means what the model needs at least."""
+    max_duration: float | None = None
+    """s; None means what the model takes at most. Longer clips cost memory first."""
+    min_characters: int = 1
+    """Shorter transcripts are left out; 1 drops the empty ones."""
+    max_characters: int | None = None
+    """Longer transcripts are left out."""
+    max_characters_per_second: float | None = None
+    """Above about 30 the transcript says more than anyone can speak: usually a misaligned row."""
+    allowed_characters: str | None = None
+    """Leave out transcripts that, after `[text]`, hold any other character than these."""
+    languages: tuple[str, ...] | None = None
+    """Keep only utterances of these languages, where the data set says one."""
+    exclude: str | None = None
+    """A text file of utterance ids to leave out, one a line."""
+
+
+@config
+class TextRules:
+    """`[text]`: what happens to a transcript before it is learned. Applied in the order of the keys below."""
+
+    language: str | None = None
+    """BCP-47 or ISO 639 code; decides the casing of Turkish and Azerbaijani (I/ı, İ/i) and Lithuanian."""
+    unicode_form: Literal["NFC", "NFKC", "NFD", "NFKD"] = "NFC"
+    """Unicode normal form (UAX 15). NFKC also folds ligatures and full-width letters."""
+    replace: dict[str, str] = field(default_factory=dict)
+    """Literal strings and what takes their place, applied in order, for example { "&" = " and " }."""
+    lowercase: bool = False
+    """Lower case by the rules of `language`."""
+    remove: str = ""
+    """Characters that are deleted, each one literally: no ranges, no patterns."""
+    remove_punctuation: bool = False
+    """Replace every character of the Unicode categories P and S by a space, except those in `keep`."""
+    keep: str = "'’"
+    """What `remove_punctuation` leaves alone."""
+    strip_marks: bool = False
+    """Remove combining marks (é -> e). Wrong for scripts that write vowels as marks, for example Devanagari."""
+
+
+@config
+class Holdout:
+    """`[holdout]`: shares of the training split that become a split which the data does not have.
+
+    Decided by a hash of the normalised text, so that equal texts never stand on both sides.
+    """
+
+    validation: float = 0.0
+    """Share of the training utterances, used only where no data set has a validation split."""
+    test: float = 0.0
+    """Share of the training utterances, used only where no data set has a test split."""
+
+
+@config
+class Quantization:
+    """`[quantization]`: the frozen base in 8 or 4 bits; the keys are those of transformers' BitsAndBytesConfig."""
+
+    load_in_8bit: bool = False
+    """LLM.int8 (arXiv 2208.07339): about a quarter of the fp32 bytes."""
+    load_in_4bit: bool = False
+    """QLoRA (arXiv 2305.14314): about an eighth of the fp32 bytes, slower steps."""
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    """nf4 fits normally distributed weights better."""
+    bnb_4bit_use_double_quant: bool = False
+    """Quantise the scales too: 0.4 bit less a parameter."""
+    bnb_4bit_compute_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Type of the matrix products on 4-bit weights."""
+    llm_int8_threshold: float = 6.0
+    """Activations above it are computed in 16 bits."""
+
+
+@config
+class Adapter:
+    """`[adapter]`: train a small addition to a frozen model; the keys are those of peft.LoraConfig."""
+
+    type: Literal["lora"] = "lora"
+    """LoRA (arXiv 2106.09685)."""
+    r: int = 8
+    """Rank. Higher learns more and costs memory for its weights, gradients and optimizer state."""
+    lora_alpha: int = 16
+    """Scale: the update is multiplied by lora_alpha / r."""
+    lora_dropout: float = 0.0
+    """Dropout on the adapter's input."""
+    target_modules: tuple[str, ...] | None = None
+    """Names of the layers that get an adapter; None means the family's default."""
+    modules_to_save: tuple[str, ...] | None = None
+    """Layers trained whole and saved with the adapter; None means the task's head where it is new."""
+    bias: Literal["none", "all", "lora_only"] = "none"
+    """Which biases are trained."""
+    use_rslora: bool = False
+    """Scale by lora_alpha / sqrt(r) (arXiv 2312.03732)."""
+    use_dora: bool = False
+    """Learn magnitude and direction apart (arXiv 2402.09353); slower."""
+
+
+@config
+class Train:
+    """`[train]`: the length, the pace and the batches of a run. A backend refuses keys it does not honour."""
+
+    max_steps: int | None = None
+    """Optimizer steps; wins over num_train_epochs."""
+    num_train_epochs: float | None = None
+    """Passes over the training split. One of the two has to be set."""
+    learning_rate: float = 1e-4
+    """Peak rate. Usual: full fine-tuning 1e-5 (Whisper) to 3e-4 (CTC), LoRA 1e-4 to 1e-3."""
+    lr_scheduler_type: str = "linear"
+    """Any of transformers' SchedulerType: linear, cosine, constant_with_warmup, warmup_stable_decay …"""
+    lr_scheduler_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Handed to the scheduler."""
+    warmup_steps: float = 0.1
+    """Steps of rising rate; below 1 it is a share of all steps."""
+    optim: str = "adamw_torch"
+    """adamw_torch, adamw_bnb_8bit, paged_adamw_8bit, adafactor, sgd, as in transformers' OptimizerNames."""
+    weight_decay: float = 0.0
+    """Decoupled decay, not applied to biases and normalisation weights."""
+    adam_beta1: float = 0.9
+    """Decay of the first moment."""
+    adam_beta2: float = 0.999
+    """Decay of the second moment."""
+    adam_epsilon: float = 1e-8
+    """Added to the denominator."""
+    max_grad_norm: float = 1.0
+    """Clip the gradient's norm; 0 leaves it."""
+    batch_duration: float | None = None
+    """s of padded audio per device and step; one of this and per_device_train_batch_size has to be set."""
+    per_device_train_batch_size: int | None = None
+    """Utterances per device and step."""
+    gradient_accumulation_steps: int = 1
+    """Batches per optimizer step; the gradient is the exact mean over all of them."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: much less memory, about a third more time."""
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    """Precision of the forward pass; weights stay float32."""
+    use_cpu: bool = False
+    """Train on the processor even where there is a GPU."""
+    dataloader_num_workers: int = 0
+    """Processes that read, augment and compute features. 0 works in the training process."""
+    logging_steps: int = 10
+    """Steps between lines on the screen; every step is in log.jsonl."""
+    eval_steps: int | None = None
+    """Steps between evaluations; None means at the end of each epoch's worth of steps, at most ten a run."""
+    save_steps: int | None = None
+    """Steps between checkpoints; None means at every evaluation. One is always written at the end."""
+    save_total_limit: int = 2
+    """Checkpoints kept, beside the best."""
+    early_stopping_patience: int | None = None
+    """Stop after this many evaluations without a better metric."""
+
+
+@config
+class Evaluate:
+    """`[evaluate]`: what is measured, and how text is decoded, during training and afterwards."""
+
+    metrics: tuple[str, ...] | None = None
+    """Names of the task's metrics; the first picks the best checkpoint. None means all the task has."""
+    max_utterances: int | None = 500
+    """Size of the fixed validation sample during training; `vox evaluate` always takes the whole split."""
+    batch_duration: float = 120.0
+    """s of padded audio per evaluation batch."""
+    num_beams: int = 1
+    """Beams of the search, here and in `vox transcribe`; 1 is greedy."""
+    max_new_tokens: int | None = None
+    """Longest output in tokens; None means what the model allows."""
+    no_repeat_ngram_size: int = 0
+    """Forbid a repeated n-gram of this length; 0 allows all."""

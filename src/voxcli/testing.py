@@ -1,0 +1,1 @@
+"""A pytest plugin for projects that test against voxcli."""
