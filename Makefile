@@ -1,0 +1,37 @@
+# The two commands of the README, and what they are made of. Needs Python >= 3.11 and make, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart install lint types test clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# pip is upgraded first because --group needs pip 25.1; torch goes first so that a CPU build that is present satisfies the rest.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install -q --constraint constraints.txt torch
+	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[containers]' --group dev
+	@touch $@
+
+install: $(INSTALLED) ## make the environment in .venv and install voxcli into it
+
+quickstart: $(INSTALLED) ## train on real speech, score, transcribe: five minutes on two cores
+	@$(BIN)/python scripts/quickstart.py
+
+lint: $(INSTALLED) ## style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(INSTALLED) ## types
+	$(BIN)/mypy
+
+test: lint types ## everything that has to hold: style, types, tests
+	$(BIN)/pytest -n auto
+
+clean: ## remove the environment and every run
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

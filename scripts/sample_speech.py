@@ -1,0 +1,55 @@
+"""Choose the English prompts that ship as `sample-speech` and copy them into the package.
+
+In: a folder with `manifest.csv` (path, duration, text, split) made from Debian's asterisk-core-sounds-en-g722, decoded to
+16 kHz FLAC, equal texts never in two splits. Out: src/voxcli/sample/speech/{manifest.csv, audio/*.flac}.
+
+    python scripts/sample_speech.py FOLDER
+
+Chosen: prompts of letters only (no digits, so that a character model has nothing to guess), up to 8 s, in an order drawn
+once, until each split has the seconds below; one second of the FLAC files is about 20 kB.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+import shutil
+import sys
+from pathlib import Path
+
+OUT = Path(__file__).resolve().parents[1] / "src" / "voxcli" / "sample" / "speech"
+SECONDS = {"train": 330.0, "validation": 30.0, "test": 60.0}
+LONGEST = 8.0  # s
+LETTERS = re.compile(r"[A-Za-z' .,;:!?…-]+")
+COLUMNS = ("path", "duration", "text", "language", "speaker", "split")
+
+
+def main(source: Path) -> None:
+    """Copy the chosen prompts of `source` and write their manifest."""
+    with (source / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if LETTERS.fullmatch(row["text"])]
+    rows = [row for row in rows if 0.5 <= float(row["duration"]) <= LONGEST]
+    random.Random(0).shuffle(rows)
+    taken = dict.fromkeys(SECONDS, 0.0)
+    chosen = []
+    for row in rows:
+        duration = float(row["duration"])
+        if taken[row["split"]] + duration <= SECONDS[row["split"]]:
+            taken[row["split"]] += duration
+            chosen.append(row)
+    chosen.sort(key=lambda row: (list(SECONDS).index(row["split"]), row["path"]))
+    shutil.rmtree(OUT / "audio", ignore_errors=True)
+    (OUT / "audio").mkdir(parents=True)
+    for row in chosen:
+        shutil.copyfile(source / row["path"], OUT / row["path"])
+    with (OUT / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(chosen)
+    for split, seconds in taken.items():
+        print(f"{split}: {sum(row['split'] == split for row in chosen)} prompts, {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
