@@ -1,0 +1,1 @@
+"""Transcripts: the rules before learning, the rules before scoring, and the characters a CTC model can say."""
