@@ -1,0 +1,56 @@
+"""Whether `--resume` continues the run it finds: what may differ between the recipe then and now, and what may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from voxcli.errors import TrainingError
+
+# Keys that decide how far, how often and how a run is measured, not what it computes at a step
+FREE = {
+    "name",
+    "evaluate",
+    "train.max_steps",
+    "train.num_train_epochs",
+    "train.eval_steps",
+    "train.save_steps",
+    "train.save_total_limit",
+    "train.logging_steps",
+    "train.early_stopping_patience",
+    "train.dataloader_num_workers",
+    "train.use_cpu",
+}
+
+
+def check_recipe(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise `TrainingError` that names every key in which a resumed run would not be the run that began."""
+    changes = [
+        f"{key}: {old!r} -> {new!r}"
+        for key, old, new in _differences(before, now)
+        if key not in FREE and key.partition(".")[0] not in FREE
+    ]
+    if changes:
+        raise TrainingError(
+            f"the recipe is not the one this run began with: {'; '.join(changes)}",
+            help="--resume continues the same run: undo the change, or begin another run with another `name`",
+        )
+
+
+def check_data(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise `TrainingError` where the training split is not the one the run began with."""
+    old, new = before.get("train"), now.get("train")
+    if old and new and old["hash"] != new["hash"]:
+        raise TrainingError(
+            f"the training data is not what this run began with: {old['utterances']} utterances and "
+            f"{old['duration']} s then, {new['utterances']} and {new['duration']} s now",
+            help="--resume continues the same run: restore the data, or begin another run with another `name`",
+        )
+
+
+def _differences(before: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            yield from _differences(before.get(key), now.get(key), f"{at}.{key}" if at else key)
+    elif before != now:
+        yield at, before, now

@@ -1,0 +1,102 @@
+"""How long a run is, how its learning rate moves, and at which steps it evaluates and saves.
+
+The schedulers are transformers' (`transformers.optimization.get_scheduler`, names in `SchedulerType`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from voxcli.errors import RecipeError
+from voxcli.recipe.schema import Train
+
+MOST_EVALUATIONS = 10  # a run, where eval_steps is not set: generation can take longer than training
+
+
+@dataclass(frozen=True)
+class Length:
+    """The steps of a run and where it pauses."""
+
+    total_steps: int
+    steps_per_epoch: int
+    warmup_steps: int
+    eval_steps: int
+    save_steps: int
+
+    def evaluates_at(self, step: int) -> bool:
+        """Whether the run is evaluated after `step`."""
+        return step > 0 and (step % self.eval_steps == 0 or step == self.total_steps)
+
+    def saves_at(self, step: int) -> bool:
+        """Whether a checkpoint is written after `step`."""
+        return step > 0 and (step % self.save_steps == 0 or step == self.total_steps)
+
+
+def length(train: Train, *, batches_per_epoch: int, world: int) -> Length:
+    """Steps of a run from `[train]` and the number of batches of its first epoch.
+
+    An epoch's last step takes what is left. `num_train_epochs` counts passes of the size of the first one: later
+    epochs are cut into batches anew and may differ by a batch.
+    """
+    per_step = world * train.gradient_accumulation_steps
+    per_epoch = max(1, math.ceil(batches_per_epoch / per_step))
+    if train.max_steps is not None:
+        total = train.max_steps
+    elif train.num_train_epochs is not None:
+        total = math.ceil(train.num_train_epochs * per_epoch)
+    else:
+        raise RecipeError(
+            "the length of the run is not set", help="set train.max_steps = 1000, or train.num_train_epochs = 3"
+        )
+    if total < 1:
+        raise RecipeError(f"the run would take {total} steps", help="set train.max_steps to 1 or more")
+    share = train.warmup_steps
+    warmup = math.ceil(total * share) if share < 1 else int(share)
+    evaluate = train.eval_steps or max(per_epoch, math.ceil(total / MOST_EVALUATIONS))
+    evaluate = min(evaluate, total)
+    return Length(total, per_epoch, warmup, evaluate, min(train.save_steps or evaluate, total))
+
+
+def check(name: str) -> None:
+    """Raise `RecipeError` where no scheduler is called `name`."""
+    from transformers.trainer_utils import SchedulerType
+
+    known = [str(member.value) for member in SchedulerType]
+    if name not in known:
+        raise RecipeError(
+            f"train.lr_scheduler_type: no scheduler is called '{name}'", help=f"known: {', '.join(sorted(known))}"
+        )
+
+
+def build(optimizer: torch.optim.Optimizer, train: Train, run: Length, *, higher_is_better: bool) -> Any:
+    """The scheduler of a run. Raises `RecipeError` where `lr_scheduler_kwargs` do not fit it."""
+    from transformers.optimization import get_scheduler
+
+    check(train.lr_scheduler_type)
+    keys = dict(train.lr_scheduler_kwargs)
+    if train.lr_scheduler_type in ("reduce_lr_on_plateau", "greedy"):
+        keys.setdefault("mode", "max" if higher_is_better else "min")
+    try:
+        return get_scheduler(
+            train.lr_scheduler_type,
+            optimizer=optimizer,
+            num_warmup_steps=run.warmup_steps,
+            num_training_steps=run.total_steps,
+            scheduler_specific_kwargs=keys,
+        )
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"train.lr_scheduler_kwargs do not fit the scheduler '{train.lr_scheduler_type}': {error}",
+            help="they are handed to transformers' get_scheduler",
+        ) from error
+
+
+def follows_metric(scheduler: Any) -> bool:
+    """Whether the scheduler steps at evaluations, with a metric, instead of at every step."""
+    parameter = inspect.signature(scheduler.step).parameters.get("metrics")
+    return parameter is not None and parameter.default is inspect.Parameter.empty

@@ -1,0 +1,42 @@
+"""Where a run stands: the few numbers that, with weights, optimizer and generators, make a resume exact."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class State:
+    """The progress of a run. Written with every checkpoint as `training_state/state.json`."""
+
+    step: int = 0
+    """Optimizer steps taken."""
+    epoch: int = 0
+    """The pass over the training split that the next step reads from."""
+    position: int = 0
+    """Batches of that epoch already used, over all processes."""
+    seconds: float = 0.0
+    """Spent in steps, over all sessions of the run."""
+    audio_seconds: float = 0.0
+    """Of audio trained on, padding not counted."""
+    best_metric: float | None = None
+    """The best value so far of the first metric of `[evaluate]`."""
+    best_step: int | None = None
+    evaluated_step: int = 0
+    """The last step that was evaluated; an interrupted evaluation is made up for after a resume."""
+    evaluations_without_gain: int = 0
+    stopped_early: bool = False
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> State:
+        """Read what `write` wrote; keys of other versions are left out."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{key: value for key, value in table.items() if key in known})

@@ -1,0 +1,67 @@
+"""The batches of a run, grouped into optimizer steps, from wherever the run stands.
+
+A step takes `gradient_accumulation_steps` batches for each process; batch j of a step goes to process j mod world, so
+that two processes see in one step what one process sees with twice the accumulation. Steps do not cross epochs: the
+last step of an epoch takes what is left, and a process may find nothing for it there.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voxcli.data.loading import Batch
+
+if TYPE_CHECKING:
+    from voxcli.train.run import Run
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step is computed from, in this process."""
+
+    epoch: int
+    position: int
+    """Its first batch in the epoch, over all processes."""
+    after: int
+    """The first batch in the epoch that it does not use."""
+    batches: list[Batch] = field(repr=False)
+    waited: float = 0.0
+    """How long the training process waited for (or computed) these batches, s."""
+
+    @property
+    def utterances(self) -> tuple[str, ...]:
+        """The ids of this process's batches."""
+        return tuple(name for batch in self.batches for name in batch.ids)
+
+    @property
+    def audio_duration(self) -> float:
+        """Sum over the utterances, s."""
+        return math.fsum(batch.audio_duration for batch in self.batches)
+
+    @property
+    def padded_duration(self) -> float:
+        """With the padding of each batch to its longest utterance, s."""
+        return math.fsum(batch.padded_duration for batch in self.batches)
+
+
+def steps(run: Run) -> Iterator[Step]:
+    """Every step from `run.state` on, without end: the caller stops when it has taken enough."""
+    epoch, position = run.state.epoch, run.state.position
+    per_step = run.world * run.recipe.train.gradient_accumulation_steps
+    while True:
+        count = len(run.batches(epoch))
+        if position < count:
+            loader = iter(run.loader(epoch, position, run.rank, run.world))
+            while position < count:
+                after = min(position + per_step, count)
+                mine = range(position + run.rank, after, run.world)
+                begin = time.perf_counter()
+                batches = [next(loader) for _ in mine]
+                yield Step(epoch, position, after, batches, time.perf_counter() - begin)
+                position = after
+            del loader
+        epoch, position = epoch + 1, 0
