@@ -1,0 +1,9 @@
+"""Files, folders, stdin -> txt, srt, vtt, tsv, json.
+
+inputs      what was named on the command line -> the recordings it means
+outputs     where each recording's files go, and writing them
+run         recordings -> transcripts, read ahead of the model and batched
+cues        segments -> subtitles of a readable size
+formats     a transcript -> the text of a file
+default     which model is meant when none is named
+"""
