@@ -13,11 +13,12 @@ Everything else that is raised is a defect of voxcli or of a plugin and keeps it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from voxcli.api import Finding
+    from voxcli.recipe.where import Key, Place
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -43,13 +44,21 @@ class UsageError(VoxError):
 
 
 class RecipeError(VoxError):
-    """A recipe that does not resolve. `findings` holds every problem, each with the key it belongs to."""
+    """A recipe that does not resolve: `findings` holds every problem, `places` where each key was set."""
 
     exit_code = EXIT_USAGE
 
-    def __init__(self, message: str, *, help: str | None = None, findings: Sequence[Finding] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        help: str | None = None,
+        findings: Sequence[Finding] = (),
+        places: Mapping[Key, Place] | None = None,
+    ) -> None:
         super().__init__(message, help=help)
         self.findings = tuple(findings)
+        self.places = dict(places or {})
 
 
 class PluginError(VoxError):

@@ -167,6 +167,12 @@ def use_files(paths: list[Path]) -> None:
     manager.cache_clear()
 
 
+def forget() -> None:
+    """Drop the plugin files and everything loaded, so that the next `manager()` looks again. For tests."""
+    _files.clear()
+    manager.cache_clear()
+
+
 @functools.cache
 def manager() -> Manager:
     """The plugins of this process, loaded when first asked for."""

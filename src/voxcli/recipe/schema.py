@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from voxcli.api import config, field
 
-CORE_SECTIONS = ("filter", "text", "holdout", "quantization", "adapter", "train", "evaluate")
 COMPONENT_SECTIONS = {"data": "dataset", "augment": "augmentation", "model": "model", "backend": "backend"}
 LISTS = ("data", "augment")  # sections written with double brackets
 TOP_KEYS = ("name", "seed", "extends", "unset")
@@ -184,3 +183,17 @@ class Evaluate:
     """Longest output in tokens; None means what the model allows."""
     no_repeat_ngram_size: int = 0
     """Forbid a repeated n-gram of this length; 0 allows all."""
+
+
+CORE: dict[str, type] = {
+    "filter": Filter,
+    "text": TextRules,
+    "holdout": Holdout,
+    "quantization": Quantization,
+    "adapter": Adapter,
+    "train": Train,
+    "evaluate": Evaluate,
+}
+OPTIONAL = ("quantization", "adapter")  # absent means: not done; every other core section has its defaults
+SECTIONS = ("data", "filter", "text", "holdout", "augment", "model", *OPTIONAL, "backend", "train", "evaluate")
+"""Every section, in the order in which a recipe is read and written."""

@@ -1,0 +1,85 @@
+"""`vox plugins list`: every component, who brings it, and what is wrong with the plugins that are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from voxcli.cli import console
+
+app = typer.Typer(help="Show what is installed, and what is broken.", no_args_is_help=True)
+
+
+@app.callback()
+def plugins() -> None:
+    """Show what is installed, and what is broken."""
+
+
+@app.command("list")
+def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List components and plugins, with their state."""
+    from voxcli.plugins.manager import manager
+
+    loaded = manager()
+    components: list[dict[str, Any]] = [
+        {
+            "kind": one.kind,
+            "name": one.name,
+            "distribution": one.distribution,
+            "version": one.version,
+            "summary": one.summary,
+        }
+        for one in loaded.registry
+    ]
+    states: list[dict[str, Any]] = [
+        {
+            "name": one.name,
+            "distribution": one.distribution,
+            "version": one.version,
+            "state": one.state,
+            "reason": one.reason,
+            "import_seconds": round(one.import_seconds, 4),
+        }
+        for one in loaded.plugins
+    ]
+    problems = _problems(loaded)
+    if json:
+        console.write_json({"components": components, "plugins": states, "problems": problems})
+        return
+    rows = [(one["kind"], one["name"], f"{one['distribution']} {one['version']}", one["summary"]) for one in components]
+    console.write(table(("kind", "name", "from", ""), rows))
+    rows = [
+        (str(one["name"]), f"{one['distribution']} {one['version']}", one["state"], _seconds(one["import_seconds"]))
+        for one in states
+    ]
+    console.write("\n" + table(("plugin", "from", "state", "import"), rows))
+    for one in states:
+        if one["reason"]:
+            console.write(f"\n{one['name']} is {one['state']}: {one['reason']}")
+    for text in problems:
+        console.write(f"\n{text}")
+
+
+def _problems(loaded: Any) -> list[str]:
+    found = []
+    for offers in loaded.registry.clashes():
+        first = offers[0]
+        who = " and ".join(f"{one.distribution} {one.version}" for one in offers)
+        choices = " or ".join(f'type = "{one.distribution}/{one.name}"' for one in offers)
+        found.append(f"{who} both offer the {first.kind} '{first.name}': choose with {choices}")
+    for plugin, attribute in loaded.misspelled_hooks():
+        found.append(f"plugin {plugin} implements '{attribute}', which is no hook of voxcli")
+    return found
+
+
+def _seconds(value: Any) -> str:
+    return f"{1000 * value:.0f} ms"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, never cut."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
+    return "\n".join(line.rstrip() for line in lines)

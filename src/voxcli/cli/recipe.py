@@ -1,0 +1,74 @@
+"""`vox recipe`: check, show, list, write recipes, and the schema that editors complete them with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voxcli.cli import console
+
+app = typer.Typer(help="Check, show, list and write recipes.", no_args_is_help=True)
+
+Source = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE | ~KEY]...", help="Changes: train.max_steps=100, augment.0.p=0.2, ~adapter."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def recipe() -> None:
+    """Check, show, list and write recipes."""
+
+
+@app.command()
+def check(recipe: Source, overrides: Overrides = None, json: Json = False) -> None:
+    """Print every problem of a recipe, with its line and its repair. Exit code 2 where there is one."""
+    from voxcli.recipe import render
+    from voxcli.recipe.resolve import resolve
+
+    resolved = resolve(recipe, overrides or ())
+    if json:
+        found = render.findings_json(resolved.warnings, resolved.places)
+        console.write_json({"name": resolved.name, "findings": found})
+        return
+    if resolved.warnings:
+        console.write(render.findings(resolved.warnings, resolved.places) + "\n")
+    count = len(resolved.warnings)
+    warned = f", {count} warning{'s' if count > 1 else ''}" if count else ""
+    console.write(f"{recipe}: no problems{warned} (model {resolved.model_type}, task {resolved.task_name})")
+
+
+@app.command()
+def show(recipe: Source, overrides: Overrides = None, json: Json = False) -> None:
+    """Print the resolved recipe; each line says where its value was set. The output is a recipe itself."""
+    from voxcli.recipe import render
+    from voxcli.recipe.resolve import resolve
+
+    resolved = resolve(recipe, overrides or ())
+    if json:
+        console.write_json(resolved.tables)
+    else:
+        console.write(render.toml(resolved.tables, resolved.places))
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the recipes and presets that voxcli brings."""
+    from voxcli.cli.plugins import table
+    from voxcli.recipe.shipped import shipped
+
+    found = shipped()
+    if json:
+        rows = [{"kind": one.kind, "name": one.name, "summary": one.summary(), "path": str(one.path)} for one in found]
+        console.write_json(rows)
+        return
+    console.write(table(("kind", "name", ""), [(one.kind, one.name, one.summary()) for one in found]))
+
+
+@app.command()
+def schema(out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here.")] = None) -> None:
+    """Print the JSON Schema of recipes, composed from the installed plugins, for completion in editors."""

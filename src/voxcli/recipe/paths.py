@@ -1,0 +1,68 @@
+"""Which values of a recipe are paths, and what a relative one is relative to: the one place that decides it.
+
+A value is a path where its key is annotated `Path`, or is text under one of the names in `NAMES` (a checkpoint may be a
+hub id as well). `~` is the home folder. A relative path is looked for
+
+    1. beside the file that sets it (the parent's file for an inherited key),
+    2. in the working directory,
+
+and becomes absolute where it is found. Where it is not, it stays as it is: `recipe check` warns, and what needs it
+says so with its own error. On the command line, the working directory alone counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from voxcli.recipe.problems import Problems
+from voxcli.recipe.where import Key, Place, dotted, nearest
+
+NAMES = frozenset({"root", "path", "paths", "folder", "manifest", "checkpoint", "exclude"})
+MAYBE_REMOTE = frozenset({"checkpoint", "path", "paths"})
+"""Names whose value may be a hub id: nothing is said where no such file exists."""
+
+
+def located(
+    cls: type, table: Mapping[str, Any], at: Key, places: Mapping[Key, Place], problems: Problems
+) -> dict[str, Any]:
+    """The path keys of a valid table with what they mean; a local path that is not there becomes a warning (R017)."""
+    found: dict[str, Any] = {}
+    for name, surely in _path_keys(cls, table):
+        place = nearest(places, (*at, name)) or Place("default")
+        values = table[name] if isinstance(table[name], list) else [table[name]]
+        where = [_locate(value, place.folder) for value in values]
+        for value, path in zip(values, where, strict=True):
+            if path is None and (surely or name not in MAYBE_REMOTE):
+                help = f"looked in {place.folder} and in the working directory" if _relative(value) else None
+                message = f"{dotted((*at, name))}: there is no {value}"
+                problems.add("R017", message, help, (*at, name), level="warning")
+        texts = [str(path) if path is not None else value for value, path in zip(values, where, strict=True)]
+        found[name] = texts if isinstance(table[name], list) else texts[0]
+    return found
+
+
+def _path_keys(cls: type, table: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """(key, whether its annotation says that it is a path) of the keys that may hold one."""
+    annotations = {name: str(field.type) for name, field in getattr(cls, "__dataclass_fields__", {}).items()}
+    for name, found in table.items():
+        surely = "Path" in annotations.get(name, "") and "str" not in annotations.get(name, "")
+        texts = found if isinstance(found, list) else [found]
+        if (surely or name in NAMES) and texts and all(isinstance(text, str) and text for text in texts):
+            yield name, surely
+
+
+def _relative(value: str) -> bool:
+    return not Path(value).expanduser().is_absolute()
+
+
+def _locate(value: str, folder: Path) -> Path | None:
+    try:
+        path = Path(value).expanduser()
+        for candidate in (folder / path, Path.cwd() / path):
+            if candidate.exists():
+                return candidate.absolute()
+    except (OSError, RuntimeError, ValueError):  # no home folder, a name that is too long, a null byte
+        pass
+    return None

@@ -1,0 +1,277 @@
+"""A recipe's tables in, components and run settings out; or every problem at once, each with its place and its repair.
+
+Relative paths are decided in `recipe.paths`, what fits together in `recipe.consistency`, the codes are in
+`recipe.problems`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxcli.api import Finding
+from voxcli.errors import PluginError, RecipeError
+from voxcli.recipe import consistency, paths, schema
+from voxcli.recipe.load import Tables, finish, load
+from voxcli.recipe.problems import Problems
+from voxcli.recipe.recipe import Recipe
+from voxcli.recipe.schema import CORE, OPTIONAL, SECTIONS
+from voxcli.recipe.validate import defaults, validate, value
+from voxcli.recipe.where import Key, dotted
+
+if TYPE_CHECKING:
+    from voxcli.plugins.registry import Registry
+
+OTHER_NAMES = {  # what other toolkits call it
+    "lora": "adapter",
+    "peft": "adapter",
+    "bitsandbytes": "quantization",
+    "optimizer": "train",
+    "trainer": "train",
+    "training_arguments": "train",
+    "decoding": "evaluate",
+    "generation": "evaluate",
+    "preprocessing": "text",
+    "validation": "holdout",
+}
+DEFAULT_BACKEND = "accelerate"
+DEFAULT_SEED = 0
+
+
+def resolve(source: str | Path, overrides: Sequence[str] = (), *, registry: Registry | None = None) -> Recipe:
+    """Resolve a recipe's file, or a shipped recipe by its name. Raises `RecipeError` with every finding."""
+    problems = Problems()
+    tables = load(source, overrides, problems)
+    path = next((place.path for key, place in tables.places.items() if not key), None)
+    return _Resolution(tables, problems, registry, path).recipe()
+
+
+def resolve_tables(
+    tables: Mapping[str, Any], overrides: Sequence[str] = (), *, registry: Registry | None = None
+) -> Recipe:
+    """Resolve tables that stand in no file, for example those of a run. Raises `RecipeError` with every finding."""
+    problems = Problems()
+    plain = Tables(copy.deepcopy(dict(tables)))
+    for name in ("extends", "unset"):
+        if plain.values.pop(name, None) is not None:
+            problems.add("R002", f"`{name}` needs a file to start from", "resolve a file instead", (name,))
+    return _Resolution(finish(plain, overrides, problems), problems, registry, None).recipe()
+
+
+class _Resolution:
+    """One recipe on its way from tables to components."""
+
+    def __init__(self, tables: Tables, problems: Problems, registry: Registry | None, path: Path | None) -> None:
+        self.tables = tables
+        self.values = tables.values
+        self.problems = problems
+        self.path = path
+        self.broken = ""
+        if registry is None:
+            from voxcli.plugins.manager import manager
+
+            registry = manager().registry
+            states = [plugin for plugin in manager().plugins if plugin.state != "ok"]
+            self.broken = "; ".join(f"plugin {one.name} {one.version} is {one.state} ({one.reason})" for one in states)
+        self.registry = registry
+
+    def recipe(self) -> Recipe:
+        self._unknown_sections()
+        name, seed = self._name(), self._seed()
+        core = {section: self._core(section, cls) for section, cls in CORE.items()}
+        data = self._list("data")
+        augment = self._list("augment")
+        model = self._component("model", ("model",))
+        backend = self._component("backend", ("backend",))
+        task_name = str(getattr(model, "task", ""))
+        task: Any = self._task(task_name) if model is not None else None
+        if not data and "data" not in self.values and self.tables.complete:
+            help = f'[[data]] with type = "{" | ".join(self.registry.names("dataset"))}"'
+            self.problems.add("R007", "no data: [[data]] is missing", help)
+        consistency.check(self.tables, core, backend=backend, task=task, problems=self.problems)
+        if self.problems.errors:
+            raise self._error()
+        resolved = self._resolved(name, seed, core, data, augment, model, backend)
+        return Recipe(
+            name=name,
+            seed=seed,
+            path=self.path,
+            tables=resolved,
+            data=tuple(data),
+            augment=tuple(augment),
+            model=model,
+            model_type=self.values["model"]["type"],
+            task=task,
+            task_name=task_name,
+            backend=backend,
+            warnings=tuple(self.problems.findings),
+            places=self.tables.places,
+            **core,
+        )
+
+    def _error(self) -> RecipeError:
+        places = {**self.tables.places, **self.problems.places}
+
+        def line(finding: Finding) -> tuple[bool, int]:
+            place = consistency.place_of(finding, places)
+            return place is None or place.path != self.path, (place.line if place else None) or 0
+
+        count = len(self.problems.errors)
+        what = self.path or "the recipe"
+        return RecipeError(
+            f"{what} has {count} problem{'s' if count > 1 else ''}",
+            findings=sorted(self.problems.findings, key=line),
+            places=places,
+        )
+
+    def _unknown_sections(self) -> None:
+        known = (*schema.TOP_KEYS, *SECTIONS)
+        for name in list(self.values):
+            if name in known:
+                continue
+            what = "section" if isinstance(self.values[name], dict | list) else "top-level key"
+            help = Problems.suggestion(name, known)
+            if name in OTHER_NAMES:
+                help = f"that is [{OTHER_NAMES[name]}] here"
+            elif what == "top-level key" and (homes := homes_of(name)):
+                help = f"`{name}` is a key of {homes}"
+            self.problems.add("R003", f"there is no {what} '{name}'", help, (name,))
+
+    def _name(self) -> str:
+        fallback = self.path.stem if self.path else "run"
+        name = self.values.get("name", fallback)
+        if not isinstance(name, str) or not name.strip() or name.strip(".") == "" or set(name) & set("/\\:\0\n"):
+            help = "letters, digits, '-' and '_': it names the folder runs/NAME"
+            self.problems.add("R006", f"name is {value(name)}, expected a file name", help, ("name",))
+            return fallback
+        return name
+
+    def _seed(self) -> int:
+        seed = self.values.get("seed", DEFAULT_SEED)
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+            self.problems.add("R006", f"seed is {value(seed)}, expected a whole number from 0", "seed = 0", ("seed",))
+            return DEFAULT_SEED
+        return seed
+
+    def _core(self, section: str, cls: type) -> Any:
+        if section not in self.values:
+            return None if section in OPTIONAL else cls()
+        table = self.values[section]
+        found = len(self.problems.findings)
+        made = validate(cls, table, (section,), self.problems, title=f"[{section}]", complete=self.tables.complete)
+        self._point_home(section, found)
+        if made is not None:
+            table.update(paths.located(cls, table, (section,), self.tables.places, self.problems))
+            made = validate(cls, table, (section,), self.problems, title=f"[{section}]")
+        return made
+
+    def _point_home(self, section: str, begin: int) -> None:
+        """Say of an unknown key to which section it belongs, where one has it."""
+        for index in range(begin, len(self.problems.findings)):
+            finding = self.problems.findings[index]
+            homes = homes_of(str(finding.path[-1]), besides=section) if finding.code == "R005" else ""
+            if homes:
+                self.problems.findings[index] = consistency.helped(finding, f"it is a key of {homes}")
+
+    def _list(self, section: str) -> list[Any]:
+        tables = self.values.get(section, [])
+        if isinstance(tables, dict):
+            self.problems.add("R006", f"[{section}] is one table, expected a list", f"write [[{section}]]", (section,))
+            tables = self.values[section] = [tables]
+            self.tables.places = {_into_list(key, section): place for key, place in self.tables.places.items()}
+        if not isinstance(tables, list):
+            help = f"write [[{section}]]"
+            self.problems.add("R006", f"{section} is {value(tables)}, expected tables", help, (section,))
+            return []
+        made = [self._component(section, (section, index)) for index in range(len(tables))]
+        return [one for one in made if one is not None]
+
+    def _component(self, section: str, at: Key) -> Any:
+        kind = schema.COMPONENT_SECTIONS[section]
+        title = f"[[{section}]]" if section in schema.LISTS else f"[{section}]"
+        table = self.values.setdefault(section, {}) if len(at) == 1 else self.values[section][at[1]]
+        if section == "backend" and isinstance(table, dict):
+            table.setdefault("type", DEFAULT_BACKEND)
+        if not isinstance(table, dict):
+            self.problems.add("R006", f"{dotted(at)} is {value(table)}, expected a table", f"write {title}", at)
+            return None
+        name = table.get("type")
+        if not isinstance(name, str):
+            self._no_type(section, kind, title, table, at)
+            return None
+        try:
+            cls = self.registry.load(kind, name)
+        except PluginError as error:
+            unknown = f"no {kind} is called" in error.message
+            help = "; ".join(part for part in (error.help, self.broken if unknown else "") if part)
+            self.problems.add("R004" if unknown else "R009", error.message, help, (*at, "type"))
+            return None
+        keyed = {key: inner for key, inner in table.items() if key != "type"}
+        complete = self.tables.complete
+        try:
+            made = validate(cls, keyed, at, self.problems, title=f"{title} {name}", complete=complete)
+            if made is not None:
+                located = paths.located(cls, keyed, at, self.tables.places, self.problems)
+                table.update(located)
+                made = validate(cls, {**keyed, **located}, at, self.problems, title=f"{title} {name}")
+            consistency.own_findings(made, at, self.problems)
+        except Exception as error:  # a plugin's class: anything may come out of it
+            registration = self.registry.find(kind, name)
+            who = f"{kind} '{name}' of {registration.distribution} {registration.version}"
+            self.problems.add("R009", f"{who} fails: {type(error).__name__}: {error}", None, at)
+            return None
+        return made
+
+    def _no_type(self, section: str, kind: str, title: str, table: Mapping[str, Any], at: Key) -> None:
+        names = self.registry.names(kind)
+        if "type" in table:
+            message = f"{dotted((*at, 'type'))} is {value(table['type'])}, expected the name of a {kind}"
+            self.problems.add("R006", message, f"known: {', '.join(names)}", (*at, "type"))
+        elif self.tables.complete:
+            message = f"{title} does not say which {kind} it is" if table else f"no {kind}: {title} is missing"
+            checkpoint = str(table.get("checkpoint", ""))
+            guess = next((name for name in names if name in checkpoint), None)
+            help = f'type = "{guess or " | ".join(names)}"'
+            self.problems.add("R004" if table else "R007", message, help, at)
+
+    def _task(self, name: str) -> Any | None:
+        try:
+            return self.registry.load("task", name)()
+        except PluginError as error:
+            self.problems.add("R009", error.message, error.help, ("model", "type"))
+        except Exception as error:  # a plugin's class: anything may come out of it
+            self.problems.add("R009", f"task '{name}' fails: {type(error).__name__}: {error}", None, ("model", "type"))
+        return None
+
+    def _resolved(self, name: str, seed: int, core: dict[str, Any], *components: Any) -> dict[str, Any]:
+        """Every section with every key that has a value."""
+        data, augment, model, backend = components
+        whole: dict[str, Any] = {"name": name, "seed": seed}
+        made = {**core, "data": data, "augment": augment, "model": model, "backend": backend}
+        for section in SECTIONS:
+            if isinstance(made[section], list):
+                tables = [
+                    {"type": table["type"], **defaults(one)}
+                    for table, one in zip(self.values.get(section, []), made[section], strict=True)
+                ]
+                if tables:
+                    whole[section] = tables
+            elif made[section] is not None:
+                chosen = {"type": self.values[section]["type"]} if section in schema.COMPONENT_SECTIONS else {}
+                whole[section] = {**chosen, **defaults(made[section])}
+        plain: dict[str, Any] = json.loads(json.dumps(whole))
+        return plain
+
+
+def homes_of(name: str, *, besides: str = "") -> str:
+    """The core sections that have a key of this name, "[adapter]"."""
+    fields = {section: getattr(cls, "__dataclass_fields__", {}) for section, cls in CORE.items()}
+    homes = [section for section, known in fields.items() if section != besides and name in known]
+    return " and ".join(f"[{section}]" for section in homes)
+
+
+def _into_list(key: Key, section: str) -> Key:
+    return (section, 0, *key[1:]) if key[:1] == (section,) and len(key) > 1 else key
