@@ -1,0 +1,136 @@
+"""Durations of a split -> for each epoch, batches of row numbers in a random order.
+
+Clips of similar length share a batch. Each epoch shifts the sort keys and the cuts a little, so that batches differ
+from epoch to epoch, and shuffles the batches; all of it follows from (seed, epoch). Each row is in exactly one batch of
+an epoch. The number of batches may differ a little between epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from voxcli.data import cutting
+from voxcli.errors import DataError
+
+if TYPE_CHECKING:
+    from voxcli.api import Augmentation
+
+Rows = NDArray[np.int64]
+
+MAX_PADDING = 0.05
+"""Padding share that batches by duration keep; smaller batches pay for it where the data are few."""
+_JITTER = (
+    0.02  # the sort key is the duration times exp(u), |u| at most this: neighbours change places, strangers do not
+)
+
+
+class DurationBatches:
+    """Batches of at most `batch_duration` s of padded audio, or of `batch_size` clips, or both.
+
+    `durations`: s, shape (rows,). Give them as long as augmentation can make them (`lengthened`) where memory is tight.
+    A clip longer than `batch_duration` is a batch of its own. Raises `DataError` for durations that are not known.
+    """
+
+    def __init__(
+        self,
+        durations: ArrayLike,
+        *,
+        batch_duration: float | None,
+        batch_size: int | None,
+        seed: int,
+        max_padding: float = MAX_PADDING,
+    ) -> None:
+        self.durations = _known(durations)
+        if batch_duration is None and batch_size is None:
+            raise DataError("batches need a size", help="set [train] batch_duration or per_device_train_batch_size")
+        if (batch_duration is not None and batch_duration <= 0) or (batch_size is not None and batch_size < 1):
+            raise DataError(f"batches of {batch_duration} s or {batch_size} utterances cannot hold anything")
+        self._budget = float("inf") if batch_duration is None else float(batch_duration)
+        self._most = len(self.durations) + 1 if batch_size is None else batch_size
+        self._seed = seed
+        self._max_padding = max_padding
+
+    def epoch(self, epoch: int, world: int = 1) -> list[Rows]:
+        """The batches of an epoch, each an array of row numbers, in training order.
+
+        For `world` processes the list's length is a multiple of `world`: batches k*world … k*world+world-1 are one
+        step, of similar duration, and process r takes the r-th. The multiple is reached by halving the batches of most
+        clips: no row is lost and none is seen twice. Only a split of fewer than `world` rows repeats some.
+        """
+        if not len(self.durations):
+            return []
+        rng = np.random.default_rng([self._seed % 2**63, epoch])
+        keys = self.durations * np.exp(rng.uniform(-_JITTER, _JITTER, len(self.durations)))
+        order = np.argsort(keys, kind="stable").astype(np.int64)
+        clips = self.durations[order]
+        if np.isinf(self._budget):  # exactly batch_size clips each; the one smaller batch stands anywhere
+            rest = len(clips) % self._most
+            smaller = int(rng.integers(0, len(clips) // self._most + 1)) * self._most
+            ends = np.arange(0, len(clips) + 1, self._most)
+            cuts = np.unique(np.concatenate([ends[ends <= smaller], ends[ends >= smaller] + rest, [0, len(clips)]]))
+        else:
+            cuts = cutting.trade(clips, self._budget, self._most, max_padding=self._max_padding, rng=rng)
+        batches = _divide(np.split(order, cuts[1:-1]), world)
+        steps = rng.permutation(len(batches) // world)
+        return [batches[step * world + rank] for step in steps for rank in range(world)]
+
+    def padding_share(self, epoch: int, world: int = 1) -> float:
+        """Padding as a share of all padded seconds of an epoch, 0 to 1."""
+        return padding_share(self.durations, self.epoch(epoch, world))
+
+
+def by_duration(
+    durations: ArrayLike, *, batch_duration: float | None, batch_size: int | None = None, rows: Rows | None = None
+) -> list[Rows]:
+    """Batches for evaluation: the longest first, so that too little memory shows at once. No randomness.
+
+    `rows` takes some of the split only. Full batches, whatever their padding.
+    """
+    known = _known(durations)
+    chosen = np.arange(len(known), dtype=np.int64) if rows is None else np.asarray(rows, dtype=np.int64)
+    order = chosen[np.argsort(known[chosen], kind="stable")]
+    budget = float("inf") if batch_duration is None else float(batch_duration)
+    cuts = cutting.fill(known[order], budget, len(known) + 1 if batch_size is None else batch_size)
+    return np.split(order, cuts[1:-1])[::-1] if len(order) else []
+
+
+def padding_share(durations: ArrayLike, batches: Iterable[Rows]) -> float:
+    """Padding as a share of all padded seconds of the batches, 0 to 1."""
+    known = np.asarray(durations, dtype=np.float64)
+    real = full = 0.0
+    for batch in batches:
+        real += float(known[batch].sum())
+        full += len(batch) * float(known[batch].max())
+    return 1.0 - real / full if full > 0 else 0.0
+
+
+def lengthened(durations: ArrayLike, augment: Sequence[Augmentation]) -> NDArray[np.float32]:
+    """Durations as long as the augmentations can make them, s, for batches that must fit whatever is drawn."""
+    longest = np.asarray(durations, dtype=np.float32)
+    for augmentation in augment:
+        if augmentation.p > 0:
+            longest = np.asarray([augmentation.longest(float(d)) for d in longest], dtype=np.float32)
+    return longest
+
+
+def _known(durations: ArrayLike) -> NDArray[np.float64]:
+    known = np.asarray(durations, dtype=np.float64)
+    if bad := int((~np.isfinite(known) | (known < 0)).sum()):
+        raise DataError(f"{bad} of {len(known)} utterances have no known duration", help="load_splits sets them aside")
+    return known
+
+
+def _divide(batches: list[Rows], world: int) -> list[Rows]:
+    """As many batches as a multiple of `world`, still sorted by duration."""
+    while len(batches) % world:
+        largest = max(range(len(batches)), key=lambda index: len(batches[index]))
+        rows = batches[largest]
+        if len(rows) < 2:  # fewer rows than processes
+            batches += [batches[index % len(batches)] for index in range(-len(batches) % world)]
+            break
+        batches[largest : largest + 1] = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    return batches
