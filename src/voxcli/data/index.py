@@ -1,0 +1,139 @@
+"""Utterances of a data set -> a table on disk that is memory-mapped: Arrow IPC (https://arrow.apache.org/docs/format).
+
+The source is listed once and each file looked at once: whether it is there, and how long it is where the source does
+not say. The table is kept under the content of the source, so the next run opens it in milliseconds. A million rows
+cost as many bytes of disk as their text and paths, and memory only while they are read.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from voxcli.api import Dataset, Split, Utterance
+from voxcli.data.cache import places, scratch, settle
+from voxcli.data.listing import FORMAT, ROWS, SCHEMA, Listing, list_utterances
+from voxcli.data.measure import measure
+from voxcli.progress import NULL, Progress
+
+log = logging.getLogger(__name__)
+
+
+class IndexTable:
+    """The utterances of one split on disk. Opening is cheap; pickling carries the path only."""
+
+    def __init__(self, path: Path) -> None:
+        """Open an index. Raises `ValueError` or `OSError` for a file that is none."""
+        self.path = path
+        with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
+            self._table: pa.Table = reader.read_all()
+        metadata = self._table.schema.metadata or {}
+        if self._table.schema.remove_metadata() != SCHEMA or metadata.get(b"format") != FORMAT:
+            raise ValueError(f"{path} is no index of this version")
+        self._table.validate()
+        self.notes: tuple[str, ...] = tuple(json.loads(metadata[b"notes"]))
+        self._chunks = {name: self._table.column(name).chunks for name in SCHEMA.names}
+        if any(len(chunk) != ROWS for chunk in self._chunks["id"][:-1]):
+            raise ValueError(f"{path} has batches of uneven length")
+
+    def __reduce__(self) -> tuple[type[IndexTable], tuple[Path]]:
+        return IndexTable, (self.path,)
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @functools.cached_property
+    def durations(self) -> np.ndarray:
+        """float32 (rows,), s; NaN where the audio cannot be read."""
+        return self.column("duration").to_numpy().astype(np.float32)
+
+    @functools.cached_property
+    def n_problems(self) -> int:
+        """Rows that cannot be used; `column("problem")` says why."""
+        return len(self) - int(self.column("problem").null_count)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of the index: id, audio, reader, offset, duration, text, label, speaker, language or problem.
+
+        `audio` is a path; where it is null, `reader` holds the pickle of a callable. `duration` is NaN where unknown.
+        """
+        return self._table.column(name)
+
+    def utterance(self, row: int) -> Utterance:
+        """The utterance of a row, made anew at each call."""
+        row = range(len(self))[row]
+        chunk, at = divmod(row, ROWS)
+        values = {name: chunks[chunk][at].as_py() for name, chunks in self._chunks.items() if name != "problem"}
+        path, reader, duration = values.pop("audio"), values.pop("reader"), values.pop("duration")
+        audio: Any = pickle.loads(reader) if path is None else Path(path)
+        return Utterance(audio=audio, duration=None if np.isnan(duration) else duration, **values)
+
+
+def index(dataset: Dataset, split: Split, *, progress: Progress = NULL) -> IndexTable:
+    """The index of a split: opened where it exists, made where it does not. A split that does not exist has no rows.
+
+    Rows whose audio is missing or cannot be read keep their place and say why in `problem`; they are looked at again
+    each time, and the index is renewed when one of their files has appeared or changed. Raises `DataError` where the
+    source cannot be read at all, and where the index cannot be written.
+    """
+    name = _name(dataset, split)
+    table = _opened(name) if name else None
+    if table is None:
+        with scratch(f"index/{split}.listed") as listed:
+            listing = list_utterances(dataset, split, listed, progress=progress)
+            name = name or f"index/{type(dataset).__name__.lower()}-{split}-{listing.digest}.arrow"
+            table = _opened(name) or _made(name, listed, listing, progress=progress)
+    elif _outdated(table):
+        table = _made(name or "", table.path, Listing(len(table), table.notes), progress=progress)
+    for note in table.notes:
+        log.warning("%s", note)
+    return table
+
+
+def _name(dataset: Dataset, split: Split) -> str | None:
+    """The index's name in the cache; None where the data set has no fingerprint, and listing it decides."""
+    fingerprint = getattr(dataset, "fingerprint", None)
+    return None if fingerprint is None else f"index/{type(dataset).__name__.lower()}-{split}-{fingerprint(split)}.arrow"
+
+
+def _made(name: str, listed: Path, listing: Listing, *, progress: Progress) -> IndexTable:
+    with scratch(name) as beside:
+        measure(listed, beside, listing, progress=progress)
+        return IndexTable(settle(beside))
+
+
+def _opened(name: str) -> IndexTable | None:
+    """The index where one stands that can be read; anything else in its place is made anew."""
+    for place in places(name):
+        try:
+            return IndexTable(place)
+        except FileNotFoundError:
+            continue
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            log.info("%s is made anew: %s", place, error)
+    return None
+
+
+def _outdated(table: IndexTable) -> bool:
+    """Whether a file that could not be used when the index was made is another one now."""
+    if not table.n_problems:
+        return False
+    made = table.path.stat().st_mtime
+    rows = table._table.select(["audio", "problem"]).filter(pc.is_valid(table.column("problem")))
+    for path, problem in zip(rows["audio"].to_pylist(), rows["problem"].to_pylist(), strict=True):
+        try:
+            status = os.stat(path)
+        except (OSError, TypeError, ValueError):
+            continue
+        if status.st_ctime > made or problem.endswith("does not exist"):
+            return True
+    return False

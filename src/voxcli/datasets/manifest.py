@@ -1,0 +1,167 @@
+"""A table of audio files and what is said in them (CSV, TSV, JSONL, Parquet) -> utterances.
+
+NeMo's manifests (https://docs.nvidia.com/nemo-framework/user-guide/latest/nemotoolkit/asr/datasets.html) and the
+`metadata.csv` of a Hugging Face audio folder are read as they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from voxcli.api import SPLITS, Split, Utterance, config
+from voxcli.errors import DataError
+
+
+@config
+class Manifest:
+    """`type = "manifest"`: one row an utterance, in one file for all splits or in one file a split."""
+
+    path: str | tuple[str, ...] | None = None
+    """One manifest, or several, for all splits: `split_column` says which row belongs where. Without such a column all
+    rows are training rows, and `[holdout]` can set some aside."""
+    train: str | tuple[str, ...] | None = None
+    """Manifest of the training split, or several."""
+    validation: str | tuple[str, ...] | None = None
+    """Manifest of the validation split, or several."""
+    test: str | tuple[str, ...] | None = None
+    """Manifest of the test split, or several."""
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
+    """None means what the file's name ends in. CSV may be separated by commas, semicolons or bars."""
+    root: str | None = None
+    """Folder that the relative paths in the manifest begin at; None means the manifest's own folder."""
+    audio_column: str | None = None
+    """Path of the audio. None means the first of audio, path, audio_path, audio_filepath, audio_file, file, file_name,
+    filename, wav."""
+    text_column: str | None = None
+    """Transcript. None means the first of text, sentence, transcript, transcription."""
+    id_column: str | None = None
+    """Name of the utterance. None means id, utterance_id or utt_id; without such a column the path names it."""
+    duration_column: str | None = None
+    """Length, s; or ms where the column's name ends in _ms or [ms]. None means duration or audio_duration; where there
+    is none, the audio's header says it."""
+    offset_column: str | None = None
+    """Where the utterance begins in the audio, s. None means offset."""
+    label_column: str | None = None
+    """Class of the recording. None means label."""
+    speaker_column: str | None = None
+    """Who speaks. None means speaker, speaker_id or client_id."""
+    language_column: str | None = None
+    """Language of the speech. None means language, lang or locale."""
+    split_column: str | None = None
+    """Part that a row belongs to. None means split."""
+    splits: dict[Split, tuple[str, ...]] | None = None
+    """Values of the split column: { train = ["train", "extra"], validation = ["dev"] }. A split that is not named here
+    has its usual names: train; validation, valid, val, dev; test. Rows with other values are left out."""
+    language: str | None = None
+    """Language of the rows that name none."""
+
+    def utterances(self, split: Split) -> Iterator[Utterance]:
+        """The rows of a split, file by file. Raises `DataError` for a manifest that cannot be read."""
+        from voxcli.datasets.rows import Bad, format_of, table
+
+        own = getattr(self, split) is not None
+        for path in self._files(split):
+            with table(path, format_of(path, self.format)) as (columns, rows):
+                row_of = _Row(self, columns, path)
+                if not own and not row_of.has_split and split != "train":
+                    continue
+                bad = Bad(path)
+                belongs = row_of.filter(None if own else split, self.splits)
+                for number, row in enumerate(rows, 1):
+                    if not belongs(row):
+                        continue
+                    if (utterance := row_of(row)) is None:
+                        bad.add(f"row {number} names no audio")
+                    else:
+                        yield utterance
+                bad.tell()
+
+    def fingerprint(self, split: Split) -> str:
+        """Hash of the manifests' content, of where they stand, and of all keys. Raises `DataError`."""
+        import hashlib
+
+        found = hashlib.blake2b(f"{self!r} {split}".encode(), digest_size=16)
+        for path in self._files(split):
+            found.update(f"\0{path.absolute()}\0".encode("utf-8", "replace"))
+            if path.is_file():
+                with path.open("rb") as file:
+                    found.update(hashlib.file_digest(file, "blake2b").digest())
+        if self.root:
+            found.update(os.path.abspath(self.root).encode("utf-8", "replace"))
+        return found.hexdigest()
+
+    def _files(self, split: Split) -> tuple[Path, ...]:
+        """The manifests of a split: its own, else the common ones."""
+        if self.path is None and all(getattr(self, name) is None for name in SPLITS):
+            raise DataError(
+                "a manifest needs a file", help='set `path = "all.csv"`, or `train = "train.csv"` and so on'
+            )
+        named = getattr(self, split) if getattr(self, split) is not None else self.path
+        names = () if named is None else (named,) if isinstance(named, (str, Path)) else named
+        return tuple(Path(name).expanduser() for name in names)
+
+
+class _Row:
+    """Turns the fields of one row into an utterance."""
+
+    def __init__(self, manifest: Manifest, columns: Sequence[str], path: Path) -> None:
+        from voxcli.datasets.columns import USUAL_NAMES, assign, milliseconds
+
+        asked = {meaning: getattr(manifest, f"{meaning}_column") for meaning in USUAL_NAMES}
+        places = assign(columns, asked, str(path))
+        self._at: dict[str, int] = {meaning: columns.index(column) for meaning, column in places.items()}
+        self._scale = 0.001 if milliseconds(places.get("duration", "")) else 1.0
+        self._root = os.path.abspath(Path(manifest.root).expanduser() if manifest.root else path.parent)
+        self._language = manifest.language
+        self._path, self._columns = path, columns
+        self.has_split = "split" in self._at
+
+    def filter(self, split: Split | None, asked: dict[Split, tuple[str, ...]] | None) -> Any:
+        """Whether a row belongs to a split: a function of the row. None takes all rows."""
+        from voxcli.datasets.splits import names_of
+
+        if split is None or not self.has_split:
+            return lambda row: True
+        at, names = self._at["split"], frozenset(name.lower() for name in names_of(split, asked))
+        return lambda row: str(row[at] or "").strip().lower() in names
+
+    def __call__(self, row: Sequence[Any]) -> Utterance | None:
+        """None where the row names no audio."""
+        audio = self._text(row, "audio")
+        if not audio:
+            return None
+        offset = self._number(row, "offset") or 0.0
+        id = self._text(row, "id") or (f"{audio}@{offset:g}" if offset else audio)
+        at = self._at.get("text")
+        text = None if at is None or row[at] is None else str(row[at])
+        duration = self._number(row, "duration")
+        return Utterance(
+            id=id,
+            audio=Path(os.path.join(self._root, audio)),
+            offset=offset,
+            duration=duration * self._scale if duration else None,
+            text=text,
+            label=self._text(row, "label"),
+            speaker=self._text(row, "speaker"),
+            language=self._text(row, "language") or self._language,
+        )
+
+    def _text(self, row: Sequence[Any], meaning: str) -> str | None:
+        at = self._at.get(meaning)
+        if at is None or row[at] is None:
+            return None
+        return str(row[at]).strip() or None
+
+    def _number(self, row: Sequence[Any], meaning: str) -> float | None:
+        """None where the field is empty or no number: a duration then comes from the header."""
+        at = self._at.get(meaning)
+        if at is None or row[at] in (None, ""):
+            return None
+        try:
+            value = float(row[at])
+        except (TypeError, ValueError):
+            return None
+        return value if value == value else None
