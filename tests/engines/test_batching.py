@@ -1,0 +1,38 @@
+"""Clips into batches."""
+
+from __future__ import annotations
+
+from voxcli.engines.batching import MAX_CLIPS, pack
+
+
+def padded(batch: list[int], durations: list[float]) -> float:
+    return len(batch) * max(durations[index] for index in batch)
+
+
+def test_every_clip_once_and_no_batch_over_the_limit() -> None:
+    durations = [0.3 + (7 * index % 31) / 3 for index in range(200)]
+    batches = pack(durations, 30.0)
+    assert sorted(index for batch in batches for index in batch) == list(range(200))
+    assert all(padded(batch, durations) <= 30.0 for batch in batches)
+    filled = sum(padded(batch, durations) for batch in batches)
+    assert filled < 1.05 * sum(durations)  # sorted by length: less than 5 % is padding
+
+
+def test_longest_first() -> None:
+    assert pack([1.0, 3.0, 2.0, 2.5], 6.0) == [[1, 3], [2, 0]]
+
+
+def test_a_clip_over_the_limit_is_its_own_batch() -> None:
+    assert pack([50.0, 40.0, 5.0, 5.0], 30.0) == [[0], [1], [2, 3]]
+
+
+def test_a_model_that_pads_every_clip_to_its_window() -> None:
+    assert [len(batch) for batch in pack([1.0] * 10, 120.0, shortest=30.0)] == [4, 4, 2]
+
+
+def test_very_short_clips_do_not_fill_a_batch_without_end() -> None:
+    assert [len(batch) for batch in pack([0.0] * (MAX_CLIPS + 3), 120.0)] == [MAX_CLIPS, 3]
+
+
+def test_nothing() -> None:
+    assert pack([], 30.0) == []
