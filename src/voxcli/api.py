@@ -174,6 +174,10 @@ class Decoding:
     """`translate` into English, where the model can."""
     timestamps: Literal["none", "segment", "word"] = "none"
     """What times are wanted with the text."""
+    long_audio: Literal["sequential", "windows"] = "sequential"
+    """Recordings beyond the model's window. `sequential`: one window after the other, each begun where the last
+    segment ended, decoded again at higher temperatures where it repeats itself. `windows`: cut where it is quiet and
+    decoded in batches; faster, less careful. CTC models always use overlapping windows."""
 
 
 # ------------------------------------------------------------------------------------------------------------- findings

@@ -1,0 +1,43 @@
+"""A model as training wraps it (DistributedDataParallel, torch.compile, PEFT) -> the transformers model inside."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def unwrapped(model: Any) -> Any:
+    """The transformers model; adapters that PEFT put into its layers stay active."""
+    while True:
+        if type(model).__module__.startswith("peft."):  # by name: importing peft takes seconds
+            model = model.get_base_model()
+        elif hasattr(model, "_orig_mod"):  # torch.compile
+            model = model._orig_mod
+        elif type(model).__name__ in ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel"):
+            model = model.module
+        else:
+            return model
+
+
+def device_of(model: Any) -> torch.device:
+    """Where the model's first parameter lies, which is where its inputs go."""
+    device: torch.device = next(model.parameters()).device
+    return device
+
+
+@contextlib.contextmanager
+def decoding_mode(model: Any) -> Iterator[None]:
+    """No dropout, no masks, no graph within the block; training mode is restored afterwards."""
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
