@@ -2,7 +2,9 @@
 
 A variable bit rate needs the Xing header to tell how long the audio is. Where it is missing, libmpg123 (inside
 libsndfile) computes the length from the first frame's bit rate, and libsndfile reads no further than that: 20 s of
-audio became 8 in a measured case. Counting the frames and writing the missing header repairs it. Frame layout: ISO 11172-3, section 2.4; Xing header: http://gabriel.mp3-tech.org/mp3infotag.html
+audio became 8 in a measured case. Counting the frames and writing the missing header repairs it.
+
+Frame layout: ISO 11172-3, section 2.4; Xing header: http://gabriel.mp3-tech.org/mp3infotag.html
 """
 
 from __future__ import annotations

@@ -95,8 +95,14 @@ def index(dataset: Dataset, split: Split, *, progress: Progress = NULL) -> Index
     elif _outdated(table):
         table = _made(name or "", table.path, Listing(len(table), table.notes), progress=progress)
     for note in table.notes:
-        log.warning("%s", note)
+        _tell(note)
     return table
+
+
+@functools.cache
+def _tell(note: str) -> None:
+    """Once a process: a split is opened more than once in a run."""
+    log.warning("%s", note)
 
 
 def _name(dataset: Dataset, split: Split) -> str | None:

@@ -19,18 +19,18 @@ from voxcli.errors import DataError
 class Manifest:
     """`type = "manifest"`: one row an utterance, in one file for all splits or in one file a split."""
 
-    path: str | tuple[str, ...] | None = None
+    path: Path | tuple[Path, ...] | None = None
     """One manifest, or several, for all splits: `split_column` says which row belongs where. Without such a column all
     rows are training rows, and `[holdout]` can set some aside."""
-    train: str | tuple[str, ...] | None = None
+    train: Path | tuple[Path, ...] | None = None
     """Manifest of the training split, or several."""
-    validation: str | tuple[str, ...] | None = None
+    validation: Path | tuple[Path, ...] | None = None
     """Manifest of the validation split, or several."""
-    test: str | tuple[str, ...] | None = None
+    test: Path | tuple[Path, ...] | None = None
     """Manifest of the test split, or several."""
     format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
     """None means what the file's name ends in. CSV may be separated by commas, semicolons or bars."""
-    root: str | None = None
+    root: Path | None = None
     """Folder that the relative paths in the manifest begin at; None means the manifest's own folder."""
     audio_column: str | None = None
     """Path of the audio. None means the first of audio, path, audio_path, audio_filepath, audio_file, file, file_name,
