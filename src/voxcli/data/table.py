@@ -1,0 +1,203 @@
+"""Indexed splits -> one table of utterances that costs a few bytes a row, however many rows there are.
+
+The columns stay where the index put them (memory-mapped Arrow files); a table adds the normalised texts as one Arrow
+column and its selection of rows as one array. An `Utterance` is made when a row is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, Protocol, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from voxcli.api import Utterance
+from voxcli.progress import NULL, Progress
+
+Rows = NDArray[np.int64]
+_CHUNK = 8192  # rows that are Python strings at a time
+
+
+class Source(Protocol):
+    """One indexed split of one data set: what `voxcli.data.index.index` returns."""
+
+    @property
+    def durations(self) -> NDArray[np.float32]:
+        """s, shape (rows,); NaN where the audio cannot be read."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def column(self, name: str) -> Any:
+        """An Arrow column."""
+        ...
+
+    def utterance(self, row: int) -> Utterance:
+        """One row."""
+        ...
+
+
+class Strings(Sequence[str | None]):
+    """An Arrow column of strings, seen through a selection of rows. Python strings exist while they are looked at."""
+
+    def __init__(self, column: pa.ChunkedArray, rows: Rows) -> None:
+        self._column, self._rows = column, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> str | None: ...
+    @overload
+    def __getitem__(self, index: slice) -> Strings: ...
+    def __getitem__(self, index: int | slice) -> str | Strings | None:
+        if isinstance(index, slice):
+            return Strings(self._column, self._rows[index])
+        found: str | None = self._column[int(self._rows[index])].as_py()
+        return found
+
+    def __iter__(self) -> Iterator[str | None]:
+        for start in range(0, len(self._rows), _CHUNK):
+            yield from self._column.take(pa.array(self._rows[start : start + _CHUNK])).to_pylist()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and not isinstance(other, str) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Strings({list(self[:3])}{' …' if len(self) > 3 else ''}, {len(self)} rows)"
+
+    @property
+    def array(self) -> pa.ChunkedArray:
+        """The selected rows as an Arrow column."""
+        return self._column.take(pa.array(self._rows))
+
+
+class Table:
+    """Utterances of one split, with their transcripts after `[text]`."""
+
+    def __init__(
+        self, sources: Sequence[Source], columns: dict[str, pa.ChunkedArray], rows: Rows | None = None
+    ) -> None:
+        self._sources = tuple(sources)
+        self._columns = columns
+        self._starts = np.cumsum([0, *(len(source) for source in sources)])
+        self._rows = np.arange(self._starts[-1], dtype=np.int64) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"Table({len(self)} utterances, {self.duration:.1f} s)"
+
+    @cached_property
+    def durations(self) -> NDArray[np.float32]:
+        """s, shape (rows,)."""
+        every = [np.asarray(source.durations, dtype=np.float32) for source in self._sources]
+        joined = np.concatenate([np.zeros(0, dtype=np.float32), *every])
+        return joined[self._rows]
+
+    @property
+    def duration(self) -> float:
+        """Sum of the known durations, s."""
+        return float(np.nansum(self.durations, dtype=np.float64))
+
+    @property
+    def ids(self) -> Strings:
+        """Ids, unique over all data sets of the split."""
+        return self.column("id")
+
+    @property
+    def texts(self) -> Strings:
+        """Transcripts after `[text]`; None where there is none."""
+        return self.column("text")
+
+    def column(self, name: str) -> Strings:
+        """`id`, `text`, `label`, `speaker`, `language` or `problem`, row by row."""
+        return Strings(self._columns[name], self._rows)
+
+    def utterance(self, row: int) -> Utterance:
+        """One utterance, its text normalised, its duration as indexed."""
+        place = int(self._rows[row])
+        source = int(np.searchsorted(self._starts, place, side="right")) - 1
+        found = self._sources[source].utterance(place - int(self._starts[source]))
+        return found.replace(
+            id=self._columns["id"][place].as_py(),
+            text=self._columns["text"][place].as_py(),
+            duration=float(self.durations[row]),
+        )
+
+    def __iter__(self) -> Iterator[Utterance]:
+        for row in range(len(self)):
+            yield self.utterance(row)
+
+    def select(self, chosen: NDArray[np.bool_] | Rows | Sequence[int]) -> Table:
+        """Some rows, by a mask or by their numbers and in their order. Copies nothing but the selection."""
+        chosen = np.asarray(chosen)
+        rows = self._rows[chosen if chosen.dtype == np.bool_ else chosen.astype(np.int64)]
+        return Table(self._sources, self._columns, rows)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of ids, texts and durations in their order: equal when a run would see the same data."""
+        digest = hashlib.blake2b(self.durations.tobytes(), digest_size=16)
+        for name in ("id", "text"):
+            for value in self.column(name):
+                digest.update(b"\0" if value is None else value.encode("utf-8", "surrogatepass") + b"\1")
+        return digest.hexdigest()
+
+
+NAMES = ("id", "text", "label", "speaker", "language", "problem")
+
+
+def join(sources: Sequence[Source], *, normalize: Callable[[str], str], progress: Progress = NULL) -> Table:
+    """One table of several indexed splits, in their order.
+
+    Where an id stands in two of them, the later one becomes "id@2", its data set's place in the recipe counted from 1.
+    """
+    columns = {name: _chunked([source.column(name) for source in sources]) for name in NAMES}
+    columns["text"] = _normalized(columns["text"], normalize, progress)
+    if len(sources) > 1:
+        columns["id"] = _distinct(columns["id"], [len(source) for source in sources])
+    return Table(sources, columns)
+
+
+def _chunked(columns: Sequence[Any]) -> pa.ChunkedArray:
+    chunks: list[pa.Array] = []
+    for column in columns:
+        typed = pc.cast(column, pa.string())
+        chunks += typed.chunks if isinstance(typed, pa.ChunkedArray) else [typed]
+    return pa.chunked_array(chunks, type=pa.string())
+
+
+def _normalized(texts: pa.ChunkedArray, normalize: Callable[[str], str], progress: Progress) -> pa.ChunkedArray:
+    chunks = []
+    with progress.task("normalising transcripts", total=len(texts), unit="utterances") as bar:
+        for start in range(0, len(texts), _CHUNK):
+            raw = texts.slice(start, _CHUNK).to_pylist()
+            chunks.append(pa.array([None if text is None else normalize(text) for text in raw], type=pa.string()))
+            bar.advance(len(raw))
+    # few large chunks: a row is then found by a short search
+    return pa.chunked_array([pa.chunked_array(chunks, type=pa.string()).combine_chunks()], type=pa.string())
+
+
+def _distinct(ids: pa.ChunkedArray, lengths: Sequence[int]) -> pa.ChunkedArray:
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return ids
+    parts, start = [], 0
+    seen: pa.Array | None = None
+    for number, length in enumerate(lengths, start=1):
+        part = ids.slice(start, length).combine_chunks()
+        start += length
+        if seen is not None:
+            again = pc.is_in(part, value_set=seen)
+            part = pc.if_else(again, pc.binary_join_element_wise(part, str(number), "@"), part)
+        parts.append(part)
+        seen = part if seen is None else pa.concat_arrays([seen, part])
+    return pa.chunked_array(parts, type=pa.string())
