@@ -53,10 +53,14 @@ _SHARES = (
 )
 
 
-def check(tables: Tables, core: Mapping[str, Any], *, backend: Any, task: Any, problems: Problems) -> None:
-    """Add a finding for each contradiction. `core` holds the core tables; None where absent or faulty."""
+def check(tables: Tables, core: Mapping[str, Any], backend: type | None, task: Any, problems: Problems) -> None:
+    """Add a finding for each contradiction.
+
+    `core` holds the core tables, None where one is absent or no table; `backend` and `task` are None where unknown.
+    """
+    faulty = {finding.path[0] for finding in problems.errors if finding.path}
     _ranges(core, problems)
-    if tables.complete and core["train"] is not None:
+    if tables.complete and "train" not in faulty:
         _length_and_batch(core["train"], tables.values, problems)
     _quantization(core, tables.values, problems)
     if backend is not None and core["train"] is not None:
@@ -69,11 +73,6 @@ def own_findings(component: Any, at: Key, problems: Problems) -> None:
     """What a component's optional `findings()` says of its own keys, with the path that leads there."""
     for finding in getattr(component, "findings", tuple)() if component is not None else ():
         problems.findings.append(replace(finding, path=(*at, *finding.path), code=finding.code or "R016"))
-
-
-def helped(finding: Finding, help: str) -> Finding:
-    """A finding with another repair."""
-    return replace(finding, help=help)
 
 
 def place_of(finding: Finding, places: Mapping[Key, Place]) -> Place | None:
@@ -132,11 +131,15 @@ def _quantization(core: Mapping[str, Any], values: Mapping[str, Any], problems: 
         problems.add("R015", "a quantised model has no weights to train without [adapter]", help, ("quantization",))
 
 
-def _supported(train: Any, backend: Any, values: Mapping[str, Any], problems: Problems) -> None:
+def _supported(train: Any, backend: type, values: Mapping[str, Any], problems: Problems) -> None:
     """Keys that are set to something else than their default, which is what happens without them."""
     usual = defaults(type(train)())
     for name, value in defaults(train).items():
-        if name in values.get("train", {}) and name not in backend.supports and usual.get(name) != value:
+        if (
+            name in values.get("train", {})
+            and name not in getattr(backend, "supports", ())
+            and usual.get(name) != value
+        ):
             kind = values.get("backend", {}).get("type", "this")
             message = f"the {kind} backend does not honour train.{name}"
             problems.add("R012", message, "remove the key, or choose another [backend] type", ("train", name))

@@ -178,6 +178,9 @@ def read(path: Path) -> Tables:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(path, text, str(error), origin) from error
+    if not values:
+        help = "`vox recipe new FOLDER` writes one for a folder of data"
+        raise _unreadable(f"{shown(path)} is empty", help, Place(origin, path))
     source = text.split("\n")
     places = {key: Place(origin, path, line, source[line - 1].strip()) for key, line in lines(text).items()}
     return Tables(values, {(): Place(origin, path), **places})
@@ -191,14 +194,18 @@ def _not_toml(path: Path, text: str, message: str, origin: Any) -> RecipeError:
     reason = re.sub(r" \(at .*\)$", "", message)
     return _unreadable(
         f"{shown(path)} is not TOML: {reason[:1].lower()}{reason[1:]}",
-        _toml_repair(line),
+        _toml_repair(line, reason),
         Place(origin, path, number, line),
     )
 
 
-def _toml_repair(line: str) -> str:
+def _toml_repair(line: str, reason: str) -> str:
     """The repair of the slips that people who write YAML or Python make."""
     value = line.partition("=")[2].strip()
+    if "overwrite" in reason:
+        return "a key can be set once"
+    if "twice" in reason or "Cannot declare" in reason:
+        return "a section can be opened once; a list of sections is written [[name]]"
     if re.match(r"(True|False|None)\b", value):
         return "true and false are lower case; a key without a value is left out"
     if re.match(r"[\w.-]+\s*:", line):

@@ -35,7 +35,8 @@ def located(
         where = [_locate(value, place.folder) for value in values]
         for value, path in zip(values, where, strict=True):
             if path is None and (surely or name not in MAYBE_REMOTE):
-                help = f"looked in {place.folder} and in the working directory" if _relative(value) else None
+                beside = f"beside {place.name} and " if place.path is not None else ""
+                help = f"looked {beside}in the working directory" if _relative(value) else None
                 message = f"{dotted((*at, name))}: there is no {value}"
                 problems.add("R017", message, help, (*at, name), level="warning")
         texts = [str(path) if path is not None else value for value, path in zip(values, where, strict=True)]
@@ -46,7 +47,8 @@ def located(
 def _path_keys(cls: type, table: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     """(key, whether its annotation says that it is a path) of the keys that may hold one."""
     annotations = {name: str(field.type) for name, field in getattr(cls, "__dataclass_fields__", {}).items()}
-    for name, found in table.items():
+    for name in annotations.keys() & table.keys():
+        found = table[name]
         surely = "Path" in annotations.get(name, "") and "str" not in annotations.get(name, "")
         texts = found if isinstance(found, list) else [found]
         if (surely or name in NAMES) and texts and all(isinstance(text, str) and text for text in texts):

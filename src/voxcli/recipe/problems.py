@@ -59,11 +59,11 @@ class Problems:
 
     @staticmethod
     def suggestion(name: str, known: Iterable[str], *, limit: int = 12) -> str:
-        """The closest known name and the known ones, or nothing where nothing is known."""
+        """The closest known name; the known ones too where they are few or none is close. "" where nothing is known."""
         names = sorted(set(known))
         close = difflib.get_close_matches(name, names, n=1)
         parts = [f"did you mean `{close[0]}`?"] if close else []
-        if names and (not close or len(names) <= limit):
+        if names and (not close or len(names) <= 12):
             more = f" and {len(names) - limit} more" if len(names) > limit else ""
             parts.append(f"known: {', '.join(names[:limit])}{more}")
         return " ".join(parts)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Finding
-from voxcli.errors import PluginError, RecipeError
+from voxcli.errors import PluginError, RecipeError, VoxError
 from voxcli.recipe import consistency, paths, schema
 from voxcli.recipe.load import Tables, finish, load
 from voxcli.recipe.problems import Problems
 from voxcli.recipe.recipe import Recipe
-from voxcli.recipe.schema import CORE, OPTIONAL, SECTIONS
+from voxcli.recipe.schema import CORE, OPTIONAL, SECTIONS, homes_of
 from voxcli.recipe.validate import defaults, validate, value
-from voxcli.recipe.where import Key, dotted
+from voxcli.recipe.where import Key, dotted, shown
 
 if TYPE_CHECKING:
     from voxcli.plugins.registry import Registry
@@ -69,6 +69,7 @@ class _Resolution:
         self.values = tables.values
         self.problems = problems
         self.path = path
+        self.classes: dict[str, type] = {}
         self.broken = ""
         if registry is None:
             from voxcli.plugins.manager import manager
@@ -86,12 +87,12 @@ class _Resolution:
         augment = self._list("augment")
         model = self._component("model", ("model",))
         backend = self._component("backend", ("backend",))
-        task_name = str(getattr(model, "task", ""))
-        task: Any = self._task(task_name) if model is not None else None
+        task_name = str(getattr(self.classes.get("model"), "task", ""))
+        task: Any = self._task(task_name) if task_name else None
         if not data and "data" not in self.values and self.tables.complete:
             help = f'[[data]] with type = "{" | ".join(self.registry.names("dataset"))}"'
             self.problems.add("R007", "no data: [[data]] is missing", help)
-        consistency.check(self.tables, core, backend=backend, task=task, problems=self.problems)
+        consistency.check(self.tables, core, self.classes.get("backend"), task, self.problems)
         if self.problems.errors:
             raise self._error()
         resolved = self._resolved(name, seed, core, data, augment, model, backend)
@@ -120,7 +121,7 @@ class _Resolution:
             return place is None or place.path != self.path, (place.line if place else None) or 0
 
         count = len(self.problems.errors)
-        what = self.path or "the recipe"
+        what = shown(self.path) if self.path else "the recipe"
         return RecipeError(
             f"{what} has {count} problem{'s' if count > 1 else ''}",
             findings=sorted(self.problems.findings, key=line),
@@ -133,7 +134,7 @@ class _Resolution:
             if name in known:
                 continue
             what = "section" if isinstance(self.values[name], dict | list) else "top-level key"
-            help = Problems.suggestion(name, known)
+            help = Problems.suggestion(name, known, limit=len(known))
             if name in OTHER_NAMES:
                 help = f"that is [{OTHER_NAMES[name]}] here"
             elif what == "top-level key" and (homes := homes_of(name)):
@@ -159,22 +160,10 @@ class _Resolution:
     def _core(self, section: str, cls: type) -> Any:
         if section not in self.values:
             return None if section in OPTIONAL else cls()
-        table = self.values[section]
-        found = len(self.problems.findings)
-        made = validate(cls, table, (section,), self.problems, title=f"[{section}]", complete=self.tables.complete)
-        self._point_home(section, found)
-        if made is not None:
+        table, title = self.values[section], f"[{section}]"
+        if isinstance(table, dict):
             table.update(paths.located(cls, table, (section,), self.tables.places, self.problems))
-            made = validate(cls, table, (section,), self.problems, title=f"[{section}]")
-        return made
-
-    def _point_home(self, section: str, begin: int) -> None:
-        """Say of an unknown key to which section it belongs, where one has it."""
-        for index in range(begin, len(self.problems.findings)):
-            finding = self.problems.findings[index]
-            homes = homes_of(str(finding.path[-1]), besides=section) if finding.code == "R005" else ""
-            if homes:
-                self.problems.findings[index] = consistency.helped(finding, f"it is a key of {homes}")
+        return validate(cls, table, (section,), self.problems, title=title, complete=self.tables.complete)
 
     def _list(self, section: str) -> list[Any]:
         tables = self.values.get(section, [])
@@ -209,15 +198,18 @@ class _Resolution:
             help = "; ".join(part for part in (error.help, self.broken if unknown else "") if part)
             self.problems.add("R004" if unknown else "R009", error.message, help, (*at, "type"))
             return None
-        keyed = {key: inner for key, inner in table.items() if key != "type"}
-        complete = self.tables.complete
+        self.classes[section] = cls
+        before = len(self.problems.errors)
         try:
+            table.update(paths.located(cls, table, at, self.tables.places, self.problems))
+            keyed = {key: inner for key, inner in table.items() if key != "type"}
+            complete = self.tables.complete
             made = validate(cls, keyed, at, self.problems, title=f"{title} {name}", complete=complete)
-            if made is not None:
-                located = paths.located(cls, keyed, at, self.tables.places, self.problems)
-                table.update(located)
-                made = validate(cls, {**keyed, **located}, at, self.problems, title=f"{title} {name}")
-            consistency.own_findings(made, at, self.problems)
+            if made is not None and len(self.problems.errors) == before:
+                consistency.own_findings(made, at, self.problems)
+        except VoxError as error:
+            self.problems.add("R006", f"{title} {name}: {error.message}", error.help, at)
+            return None
         except Exception as error:  # a plugin's class: anything may come out of it
             registration = self.registry.find(kind, name)
             who = f"{kind} '{name}' of {registration.distribution} {registration.version}"
@@ -264,13 +256,6 @@ class _Resolution:
                 whole[section] = {**chosen, **defaults(made[section])}
         plain: dict[str, Any] = json.loads(json.dumps(whole))
         return plain
-
-
-def homes_of(name: str, *, besides: str = "") -> str:
-    """The core sections that have a key of this name, "[adapter]"."""
-    fields = {section: getattr(cls, "__dataclass_fields__", {}) for section, cls in CORE.items()}
-    homes = [section for section, known in fields.items() if section != besides and name in known]
-    return " and ".join(f"[{section}]" for section in homes)
 
 
 def _into_list(key: Key, section: str) -> Key:

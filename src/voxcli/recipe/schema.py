@@ -197,3 +197,10 @@ CORE: dict[str, type] = {
 OPTIONAL = ("quantization", "adapter")  # absent means: not done; every other core section has its defaults
 SECTIONS = ("data", "filter", "text", "holdout", "augment", "model", *OPTIONAL, "backend", "train", "evaluate")
 """Every section, in the order in which a recipe is read and written."""
+
+
+def homes_of(key: str) -> str:
+    """The core sections that have a key of this name, as a message names them: "[adapter]"."""
+    return " and ".join(
+        f"[{section}]" for section, cls in CORE.items() if key in getattr(cls, "__dataclass_fields__", {})
+    )

@@ -6,12 +6,12 @@ is no boolean, while an array may become a tuple and a string a path, as TOML ha
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from voxcli.recipe.problems import Problems
+from voxcli.recipe.schema import homes_of
 from voxcli.recipe.where import Key, dotted
 
 _EXPECTED = {
@@ -30,15 +30,20 @@ _EXPECTED = {
 }
 
 
-@functools.cache
-def _adapter(cls: Any) -> Any:
-    from pydantic import TypeAdapter
+_adapters: dict[type, Any] = {}
 
-    return TypeAdapter(cls)
+
+def _adapter(cls: type) -> Any:
+    if cls not in _adapters:
+        from pydantic import TypeAdapter
+
+        _adapters[cls] = TypeAdapter(cls)
+    return _adapters[cls]
 
 
 def validate(cls: type, table: Any, at: Key, problems: Problems, *, title: str, complete: bool = True) -> Any | None:
-    """Make a component from its table; None where something is wrong, told in `problems`.
+    """Make a component from its table. What is wrong goes to `problems`, and the component is made without it, so that
+    the rest can be checked further; None where that cannot be.
 
     `title` is how messages call the table, "[train]". `complete` is False where missing keys may have been inherited
     from a parent that could not be read. Raises what the class itself raises beyond ValueError.
@@ -57,6 +62,10 @@ def validate(cls: type, table: Any, at: Key, problems: Problems, *, title: str, 
         for key, errors in wrong.items():
             if errors[0]["type"] != "missing" or complete:
                 _explain(cls, table, at, key, errors, problems, title)
+    faulty = {key[0] for key in wrong if key}
+    try:
+        return _adapter(cls).validate_python({name: found for name, found in table.items() if name not in faulty})
+    except ValidationError:
         return None
 
 
@@ -110,9 +119,13 @@ def _explain(
 ) -> None:
     kind, path = errors[0]["type"], (*at, *key)
     known = sorted(field_names(cls))
+    help: str | None
     if kind == "unexpected_keyword_argument":
         name = str(key[-1])
-        problems.add("R005", f"{title} has no key '{name}'", Problems.suggestion(name, known), path)
+        help = Problems.suggestion(name, known)
+        if (homes := homes_of(name)) and "did you mean" not in help:
+            help = f"it is a key of {homes}"
+        problems.add("R005", f"{title} has no key '{name}'", help, path)
     elif kind == "missing" and len(key) == 1:
         problems.add("R007", f"{title} needs the key '{key[0]}'", described(cls, str(key[0])), at)
     elif kind == "missing":

@@ -1,0 +1,116 @@
+"""Who may import whom, from the syntax tree: nothing imports upward, and light modules stay light.
+
+0 errors, api, progress   1 plugins   2 recipe   3 components   4 audio text data train evaluate transcribe   5 cli
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import voxcli
+
+PACKAGE = Path(voxcli.__file__).parent
+LAYERS = [
+    {"errors", "api", "progress"},
+    {"plugins"},
+    {"recipe"},
+    {"datasets", "augment", "models", "tasks", "backends", "engines", "exporters", "sample"},
+    {"audio", "text", "data", "memory", "train", "evaluate", "transcribe", "doctor"},
+    {"cli", "testing", "testing_models", "__main__"},
+]
+LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
+COMPONENTS = 3
+HEAVY = {
+    "torch", "transformers", "numpy", "datasets", "pydantic", "rich", "soundfile", "soxr", "peft", "accelerate",
+    "bitsandbytes", "pyarrow", "jiwer", "av", "safetensors", "scipy", "pandas",
+}  # fmt: skip
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def part(path: Path) -> str:
+    """src/voxcli/recipe/load.py -> recipe"""
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST, *, top_level: bool) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import that runs; those for type checkers do not run."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            yield node.lineno, node.module or ""
+            for alias in node.names:
+                yield node.lineno, f"{node.module}.{alias.name}"
+        elif not (top_level and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
+            yield from imports(node, top_level=top_level)
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if LAYER.get(part(path)) != COMPONENTS + 1], ids=ids)
+def test_a_light_module_stays_light(path):
+    """Layers 0 to 3, and the command line, import libraries inside functions only."""
+    heavy = [(line, name) for line, name in imports(parsed(path), top_level=True) if name.split(".")[0] in HEAVY]
+    found = [f"line {line}: {name}" for line, name in heavy]
+    assert not found, f"{ids(path)} imports at module level: {', '.join(found)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_nothing_imports_upward(path):
+    """A component may reach into layer 4 inside its methods: it describes the work that is done there."""
+    level = LAYER[part(path)]
+    reach = COMPONENTS + 1 if level == COMPONENTS else level
+    tree = parsed(path)
+    at_top = set(imports(tree, top_level=True))
+    upward = []
+    for line, name in imports(tree, top_level=False):
+        parts = name.split(".")
+        if parts[0] != "voxcli" or len(parts) < 2 or parts[1] not in LAYER:
+            continue
+        allowed = level if (line, name) in at_top and level == COMPONENTS else reach
+        if LAYER[parts[1]] > allowed:
+            upward.append(f"line {line}: {name}")
+    assert not upward, f"{ids(path)} imports upward: {', '.join(upward)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_every_part_has_a_layer(path):
+    assert part(path) in LAYER
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if part(path) != "cli"], ids=ids)
+def test_only_the_command_line_prints(path):
+    tree = parsed(path)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    assert not [node.lineno for node in calls if node.func.id == "print"], f"{ids(path)} prints"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "console.py"], ids=ids)
+def test_only_the_console_imports_rich(path):
+    tree = parsed(path)
+    assert not [line for line, name in imports(tree, top_level=False) if name.split(".")[0] == "rich"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_a_file_holds_one_idea(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") < 400, f"{ids(path)} is long: one idea a file, under 300 lines"
+    assert not text.strip() or ast.get_docstring(parsed(path)), f"{ids(path)} does not say what it is"

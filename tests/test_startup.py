@@ -1,0 +1,64 @@
+"""What a command may import before it is known what it has to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "numpy", "datasets", "pydantic", "rich", "soundfile", "peft", "pyarrow")
+SCRIPT = """
+import sys
+from voxcli.cli.app import main
+code = main(sys.argv[2:])
+print("loaded:", *sorted(set(sys.argv[1].split(",")) & set(sys.modules)))
+sys.exit(code)
+"""
+
+
+def loaded(heavy, *arguments, cwd=None):
+    """The heavy modules that a command has imported when it is done."""
+    environment = {**os.environ, "NO_COLOR": "1", "VOX_DISABLE_PLUGINS": "all"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, ",".join(heavy), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=cwd,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["plugins", "list"], ["plugins", "list", "--json"]])
+def test_what_needs_no_library_imports_none(arguments):
+    assert loaded(HEAVY, *arguments) == []
+
+
+@pytest.mark.parametrize("arguments", [["recipe", "--help"], ["recipe", "check", "--help"], ["recipe", "list"]])
+def test_help_of_a_command_imports_no_library(arguments):
+    assert loaded(HEAVY, *arguments) == []
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "transcribe"])
+def test_help_of_a_long_command_imports_no_library(command):
+    assert loaded(HEAVY, command, "--help") == []
+
+
+def test_a_recipe_is_checked_without_torch(tmp_path):
+    from voxcli.recipe.shipped import find
+
+    recipe = find("whisper_tr", prefer="recipe")
+    assert recipe is not None
+    assert loaded(("torch", "transformers", "numpy", "datasets", "peft"), "recipe", "check", str(recipe)) == []
+
+
+def test_the_pytest_plugin_is_light():
+    script = (
+        "import voxcli.testing, sys; print(*sorted({'torch', 'transformers', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == ""
