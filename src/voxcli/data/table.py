@@ -123,14 +123,13 @@ class Table:
         return Strings(self._columns[name], self._rows)
 
     def utterance(self, row: int) -> Utterance:
-        """One utterance, its text normalised, its duration as indexed."""
+        """One utterance, its text normalised."""
         place = int(self._rows[row])
         source = int(np.searchsorted(self._starts, place, side="right")) - 1
         found = self._sources[source].utterance(place - int(self._starts[source]))
         return found.replace(
             id=self._columns["id"][place].as_py(),
             text=self._columns["text"][place].as_py(),
-            duration=float(self.durations[row]),
         )
 
     def __iter__(self) -> Iterator[Utterance]:

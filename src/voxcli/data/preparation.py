@@ -1,0 +1,107 @@
+"""One utterance -> one item: its audio read, augmented and turned into features, or the reason why it cannot be used."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxcli.api import Augmentation, Bundle, Limits, Task, Utterance
+from voxcli.audio.decode import read
+from voxcli.errors import VoxError
+
+log = logging.getLogger(__name__)
+
+
+def augmented(
+    audio: NDArray[np.float32],
+    name: str,
+    augment: Sequence[Augmentation],
+    *,
+    sampling_rate: int,
+    seed: int,
+    epoch: int,
+) -> NDArray[np.float32]:
+    """Audio (N,) after each augmentation that its draw lets through, (M,).
+
+    Each augmentation draws from a generator of its own, seeded by (seed, epoch, utterance id, place in the list): a
+    change of its keys leaves what the others do as it was.
+    """
+    identity = int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    for place, augmentation in enumerate(augment):
+        rng = np.random.default_rng([seed % 2**63, epoch, identity, place])
+        if rng.random() < augmentation.p:
+            audio = np.asarray(augmentation(audio, sampling_rate, rng), dtype=np.float32)
+    return audio
+
+
+class Skip(Exception):
+    """A clip that cannot be used; its text is the reason."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What turns one utterance into one item. Pickled once per worker."""
+
+    task: Task
+    bundle: Bundle
+    augment: tuple[Augmentation, ...]
+    sampling_rate: int
+    seed: int
+    epoch: int
+    limits: Limits | None
+
+    def item(self, utterance: Utterance) -> tuple[dict[str, Any], float]:
+        """The features of an utterance and its duration, s. Raises `Skip` with the reason."""
+        audio = self._read(utterance)
+        audio = self._augment(audio, utterance)
+        duration = len(audio) / self.sampling_rate
+        utterance = utterance.replace(duration=duration)
+        if self.limits is not None and (why := self.task.problem(utterance, self.limits, self.bundle)):
+            raise Skip(f"{why} (after augmentation)" if self.augment else why)
+        try:
+            return self.task.features(utterance, audio, self.bundle), duration
+        except VoxError as error:
+            raise Skip(error.message) from error
+        except Exception as error:  # one odd clip must not end a run; where all fail, the loader ends it
+            log.debug("no features for %s", utterance.id, exc_info=True)
+            raise Skip(f"no features: {type(error).__name__}: {error}") from error
+
+    def _read(self, utterance: Utterance) -> NDArray[np.float32]:
+        try:
+            audio = read(
+                utterance.audio,
+                offset=utterance.offset,
+                duration=utterance.duration,
+                sampling_rate=self.sampling_rate,
+            )
+        except VoxError as error:
+            raise Skip(error.message) from error
+        except Exception as error:  # a data set's own reader: anything may come out of it
+            raise Skip(f"its audio cannot be read: {type(error).__name__}: {error}") from error
+        if not len(audio):
+            raise Skip("its audio is empty")
+        return audio
+
+    def _augment(self, audio: NDArray[np.float32], utterance: Utterance) -> NDArray[np.float32]:
+        try:
+            changed = augmented(
+                audio,
+                utterance.id,
+                self.augment,
+                sampling_rate=self.sampling_rate,
+                seed=self.seed,
+                epoch=self.epoch,
+            )
+        except VoxError:
+            raise
+        except Exception as error:  # a plugin's code on this one clip
+            raise Skip(f"augmentation failed: {type(error).__name__}: {error}") from error
+        if self.augment and not (len(changed) and np.isfinite(changed).all()):
+            raise Skip("augmentation left no audio, or samples that are not numbers")
+        return changed
