@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voxcli.evaluate.bootstrap import interval
+from voxcli.evaluate.bootstrap import difference, interval
 
 
 def test_one_word_utterances_follow_the_binomial() -> None:
@@ -46,3 +46,23 @@ def test_references_without_a_word_have_no_interval() -> None:
     # one word in ten utterances: draws without it have no rate and must not become infinite
     low, high = interval(np.array([1] + [0] * 9), np.array([1] + [0] * 9))
     assert (low, high) == (1.0, 1.0)
+
+
+def test_a_small_gain_on_every_utterance_is_sure_though_the_rates_overlap() -> None:
+    rng = np.random.default_rng(2)
+    lengths = rng.integers(5, 30, 100)
+    before = np.minimum(rng.integers(1, 20, 100), lengths)
+    after = before - 1  # one error less in each
+    got = difference(before, after, lengths)
+    assert got.value == pytest.approx(-100 / lengths.sum())
+    assert got.interval[0] < got.value < got.interval[1] < 0
+    assert got.better == 1.0
+    low_before, high_after = interval(before, lengths)[0], interval(after, lengths)[1]
+    assert high_after > low_before
+
+
+def test_no_difference_is_no_gain() -> None:
+    errors = np.array([1, 2, 3, 0])
+    got = difference(errors, errors, np.full(4, 5))
+    assert (got.value, got.interval, got.better) == (0.0, (0.0, 0.0), 0.0)
+    assert difference(errors[:1], errors[:1], errors[:1]) is None

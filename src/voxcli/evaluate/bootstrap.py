@@ -7,6 +7,8 @@ Utterances of one speaker resemble each other, so that with few speakers the tru
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 RESAMPLES = 1000
@@ -35,11 +37,53 @@ def interval(
     """
     if len(errors) < 2 or not np.any(lengths):
         return None
-    pairs, frequency = np.unique(np.stack([errors, lengths], axis=1).astype(np.int64), axis=0, return_counts=True)
+    drawn_errors, drawn_lengths = _draw(np.stack([errors, lengths], axis=1), resamples, seed)
+    return _cut(drawn_errors / drawn_lengths, confidence)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much lower one rate is than another on the same utterances."""
+
+    value: float
+    """after - before: negative is better."""
+    interval: tuple[float, float]
+    better: float
+    """Share of the draws in which the rate after is lower."""
+
+
+def difference(
+    before: np.ndarray,
+    after: np.ndarray,
+    lengths: np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> Difference | None:
+    """Compare the errors of two models on the same utterances, integers of shape (n,), in the same draws.
+
+    What makes an utterance hard for both cancels out: the interval is narrower than those of the two rates suggest.
+    None with fewer than two utterances or no reference at all.
+    """
+    if len(lengths) < 2 or not np.any(lengths):
+        return None
+    drawn_before, drawn_after, drawn_lengths = _draw(np.stack([before, after, lengths], axis=1), resamples, seed)
+    gain = (drawn_after - drawn_before) / drawn_lengths
+    value = (int(after.sum()) - int(before.sum())) / int(lengths.sum())
+    return Difference(value, _cut(gain, confidence), float(np.mean(gain < 0)))
+
+
+def _draw(rows: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Column sums of `rows` (n, k), the last of which is the length, over draws of n rows: (k, draws with a length)."""
+    distinct, frequency = np.unique(rows.astype(np.int64), axis=0, return_counts=True)
     rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(errors), frequency / frequency.sum(), size=resamples)  # (resamples, pairs)
-    drawn_errors, drawn_lengths = (draws @ pairs).T
-    rates = drawn_errors[drawn_lengths > 0] / drawn_lengths[drawn_lengths > 0]
+    draws = rng.multinomial(len(rows), frequency / frequency.sum(), size=resamples)  # (resamples, distinct rows)
+    sums = draws @ distinct
+    return np.asarray(sums[sums[:, -1] > 0].T)
+
+
+def _cut(rates: np.ndarray, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low, high = np.quantile(rates, [tail, 1 - tail])
     return float(low), float(high)

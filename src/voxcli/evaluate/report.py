@@ -53,6 +53,15 @@ def lines(scores: Scores) -> Iterator[str]:
             yield from worst(scored)
 
 
+def examples(scores: Scores) -> Iterator[str]:
+    """The examples as they were scored raw: reference and hypothesis."""
+    for scored in scores.examples:
+        yield ""
+        yield scored.utterance.id
+        yield f"  reference   {scored.reference}"
+        yield f"  hypothesis  {scored.hypothesis}"
+
+
 def worst(scored: Scored) -> Iterator[str]:
     """One utterance: its rate, its id, and both texts one above the other."""
     yield f"{percent(scored.normalised.words.rate):>7}  {scored.utterance.id}"

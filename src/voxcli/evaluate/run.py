@@ -31,6 +31,7 @@ def evaluate(
     batch_duration: float = 120.0,
     num_workers: int = 2,
     worst: int = 20,
+    examples: int = 0,
     seed: int = 0,
     facts: dict[str, Any] | None = None,
     out: Path | None = None,
@@ -49,7 +50,7 @@ def evaluate(
     """
     decoding = decoding or model.decoding
     normalised = _normaliser(model, decoding)
-    tally = Tally(worst=worst)
+    tally = Tally(worst=worst, examples=examples)
     skipped: list[tuple[str, str]] = []
     begin = time.perf_counter()
     with _Lines(out) as lines:

@@ -6,6 +6,7 @@ it is, and `normalised`, both after the scoring normaliser of their language (`v
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from array import array
 from collections import Counter, defaultdict
@@ -133,6 +134,14 @@ class Scores:
     decoding: Decoding
     seconds: float
     """What reading, decoding and scoring took."""
+    examples: tuple[Scored, ...] = ()
+    """Some utterances, drawn by a hash of their ids: the same ones for every model."""
+    ids: tuple[str, ...] = ()
+    """In the order of `errors` and `lengths`."""
+    errors: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    """By measure: errors of each utterance, int64 of shape (utterances,)."""
+    lengths: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    """By measure: reference words or characters of each utterance, int64 of shape (utterances,)."""
 
     @property
     def real_time_factor(self) -> float:
@@ -163,9 +172,11 @@ class Scores:
 class Tally:
     """Takes scored utterances one by one and keeps a few numbers of each."""
 
-    def __init__(self, *, worst: int = 20, confusions: int = 20) -> None:
+    def __init__(self, *, worst: int = 20, examples: int = 0, confusions: int = 20) -> None:
         self._n_worst = worst
+        self._n_examples = examples
         self._n_confusions = confusions
+        self._ids: list[str] = []
         self._total = Group()
         self._arrays = {measure: (array("q"), array("q")) for measure in MEASURES}  # errors, lengths
         self._groups: dict[str, defaultdict[str, Group]] = {
@@ -173,10 +184,12 @@ class Tally:
         }
         self._confused: Counter[tuple[str, str]] = Counter()
         self._worst: list[tuple[float, int, int, Scored]] = []
+        self._examples: list[tuple[int, int, Scored]] = []
 
     def add(self, scored: Scored) -> None:
         """Count one utterance."""
         self._total.add(scored)
+        self._ids.append(scored.utterance.id)
         for measure, (errors, lengths) in self._arrays.items():
             counts = scored.counts(*measure)
             errors.append(counts.errors)
@@ -187,26 +200,25 @@ class Tally:
         self._groups["language"][utterance.language or "unknown"].add(scored)
         self._confused.update(scored.normalised.substitutions())
         self._keep_if_bad(scored)
+        digest = hashlib.blake2b(utterance.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        _keep(self._examples, (int.from_bytes(digest), -len(self._ids), scored), self._n_examples)
 
     def _keep_if_bad(self, scored: Scored) -> None:
         words = scored.normalised.words
         if not words.errors:
             return
         rate = float("inf") if words.rate is None else words.rate
-        heapq.heappush(self._worst, (rate, words.errors, -self._total.utterances, scored))  # the number breaks ties
-        if len(self._worst) > self._n_worst:
-            heapq.heappop(self._worst)
+        _keep(self._worst, (rate, words.errors, -self._total.utterances, scored), self._n_worst)
 
     def scores(
         self, *, decoding: Decoding, seconds: float, skipped: list[tuple[str, str]] | None = None, seed: int = 0
     ) -> Scores:
         """The result so far."""
+        errors = {measure: np.array(pair[0], np.int64) for measure, pair in self._arrays.items()}
+        lengths = {measure: np.array(pair[1], np.int64) for measure, pair in self._arrays.items()}
         rates = {
-            measure: Rate(
-                self._total.counts[measure],
-                interval(np.asarray(errors, np.int64), np.asarray(lengths, np.int64), seed=seed),
-            )
-            for measure, (errors, lengths) in self._arrays.items()
+            measure: Rate(self._total.counts[measure], interval(errors[measure], lengths[measure], seed=seed))
+            for measure in MEASURES
         }
         return Scores(
             utterances=self._total.utterances,
@@ -222,7 +234,18 @@ class Tally:
             skipped=tuple(skipped or ()),
             decoding=decoding,
             seconds=seconds,
+            examples=tuple(entry[-1] for entry in sorted(self._examples, key=lambda entry: entry[:2], reverse=True)),
+            ids=tuple(self._ids),
+            errors=errors,
+            lengths=lengths,
         )
+
+
+def _keep(heap: list[Any], entry: tuple[Any, ...], most: int) -> None:
+    """Keep the `most` greatest entries. The number in the place before the last breaks ties."""
+    heapq.heappush(heap, entry)
+    if len(heap) > most:
+        heapq.heappop(heap)
 
 
 def duration_bin(duration: float) -> str:

@@ -1,0 +1,157 @@
+"""`vox evaluate`: a checkpoint and a split -> word and character error rates, and every utterance in a file."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voxcli.cli import console
+
+if TYPE_CHECKING:
+    from voxcli.api import Decoding
+    from voxcli.evaluate.scores import Scores
+    from voxcli.models.open import OpenModel
+
+
+class SplitName(StrEnum):
+    """The splits."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+class TaskName(StrEnum):
+    """What a multilingual model does."""
+
+    transcribe = "transcribe"
+    translate = "translate"
+
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A run, a checkpoint, an adapter's folder, or a hub id.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DATA", help="A recipe, a manifest or a folder; by default the run's own data."),
+]
+Language = Annotated[str | None, typer.Option("--language", help="Language of the speech; auto: as the model finds.")]
+Beams = Annotated[int | None, typer.Option("--num-beams", min=1, help="Beams of the search; 1 is greedy.")]
+Tokens = Annotated[int | None, typer.Option("--max-new-tokens", min=1, help="Longest output, in tokens.")]
+BatchDuration = Annotated[float, typer.Option("--batch-duration", min=0.1, help="s of padded audio per batch.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1; by default a GPU where there is one.")]
+
+
+def evaluate(
+    model: Model,
+    data: Data = None,
+    split: Annotated[SplitName, typer.Option("--split", help="Which split.")] = SplitName.test,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", metavar="MODEL", help="Score this model too and compare.")
+    ] = None,
+    language: Language = None,
+    task: Annotated[TaskName | None, typer.Option("--task", help="What a multilingual model does.")] = None,
+    num_beams: Beams = None,
+    max_new_tokens: Tokens = None,
+    batch_duration: BatchDuration = 120.0,
+    device: Device = None,
+    num_workers: Annotated[int, typer.Option("--num-workers", min=0, help="Threads that read audio.")] = 2,
+    worst: Annotated[int, typer.Option("--worst", min=0, help="How many of the worst utterances to show.")] = 20,
+    examples: Annotated[int, typer.Option("--examples", min=0, help="How many other utterances to show.")] = 0,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", metavar="DIR", help="Where scores.json and utterances.jsonl go.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+) -> None:
+    """Score a model on a data set: WER and CER with 95 % intervals, every utterance with its alignment.
+
+    `normalised` rates are counted after the scoring rules of the language (Whisper's for English), `raw` ones on the
+    text as it is. Words inserted where the reference is empty count as errors.
+
+      vox evaluate runs/my-run
+
+      vox evaluate openai/whisper-small --data speech/manifest.csv --language tr
+    """
+    say = console.say
+    say("loading torch and transformers")
+    from voxcli.evaluate import compare, report
+    from voxcli.evaluate.target import place, run_of, split_of, target
+    from voxcli.models.open import open_model
+
+    progress = console.progress()
+    of = target(data, run_of(Path(model)))
+    opened = open_model(model, device=device)
+    out = output_dir or place(model, opened.folder, of, split.value)
+    decoding = changed(opened.decoding, language, task, num_beams, max_new_tokens)
+    table, notes = split_of(of, split.value, text=opened.text, progress=progress)
+    for note in notes:
+        say(note)
+
+    def score(opened: OpenModel, name: str, out: Path) -> Scores:
+        from voxcli.evaluate.run import evaluate as run
+
+        facts = {"model": name, "checkpoint": str(opened.folder or name), "data": of.name, "split": split.value}
+        say(f"{name} on {of.name}, {split.value}: {len(table)} utterances; {report.describe(decoding)}")
+        return run(
+            opened,
+            table,
+            decoding=decoding,
+            batch_duration=batch_duration,
+            num_workers=num_workers,
+            worst=worst,
+            examples=examples,
+            facts=facts,
+            out=out,
+            progress=progress,
+        )
+
+    scores = score(opened, model, out)
+    comparison = None
+    if baseline is not None:
+        del opened
+        other = open_model(baseline, device=device)
+        below = out.parent / f"{out.name}-baseline-{Path(baseline).name}"
+        comparison = compare.compare(score(other, baseline, below), scores)
+
+    if json:
+        facts: dict[str, Any] = {"model": model, "data": of.name, "split": split.value, "folder": str(out)}
+        compared = {} if comparison is None else {"baseline": {"model": baseline, **comparison.as_json()}}
+        console.write_json({**facts, **scores.as_json(), **compared})
+        return
+    console.write(f"model     {model}")
+    console.write(f"data      {of.name}, {split.value}: {scores.utterances} utterances, {scores.duration / 60:.1f} min")
+    console.write(f"decoding  {report.describe(decoding)}")
+    console.write("")
+    console.write("\n".join(report.lines(scores)))
+    if comparison is not None:
+        console.write(f"\nbefore: {baseline}\nafter:  {model}")
+        console.write("\n".join(compare.lines(comparison)))
+    elif scores.examples:
+        console.write("\n".join(report.examples(scores)))
+    if scores.skipped:
+        console.write(
+            f"\n{len(scores.skipped)} utterances could not be read and are in no figure: see {out}/scores.json"
+        )
+    say(
+        f"{scores.seconds:.1f} s, real-time factor {scores.real_time_factor:.3f}; every utterance: {out}/utterances.jsonl"
+    )
+
+
+def changed(
+    decoding: Decoding,
+    language: str | None,
+    task: TaskName | None,
+    num_beams: int | None,
+    max_new_tokens: int | None,
+    **more: Any,
+) -> Decoding:
+    """A checkpoint's decoding with what the command line sets; `--language auto` takes the language back."""
+    given: dict[str, Any] = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, **more}
+    if task is not None:
+        given["task"] = task.value
+    changes = {key: value for key, value in given.items() if value is not None}
+    if language is not None:
+        changes["language"] = None if language == "auto" else language
+    return dataclasses.replace(decoding, **changes)
