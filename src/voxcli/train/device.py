@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import Any
 
 import torch
 
+from voxcli.errors import RecipeError
+
 
 def choose(*, use_cpu: bool = False) -> torch.device:
     """CUDA before Apple's MPS before the CPU; `use_cpu` skips the first two."""
     if not use_cpu and torch.cuda.is_available():
-        import os
-
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if not use_cpu and torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def check_precision(device: torch.device, mixed_precision: str) -> None:
+    """Raise `RecipeError` where the device cannot compute in the precision that `[train]` asks for."""
+    if mixed_precision == "fp16" and device.type == "cpu":
+        raise RecipeError(
+            'train.mixed_precision = "fp16" needs a GPU, and the run is on the CPU',
+            help='"no", or "bf16" where the processor has it',
+        )
+    if mixed_precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise RecipeError(f"{describe(device)} has no bf16", help='train.mixed_precision = "fp16", or "no"')
 
 
 def describe(device: torch.device) -> str:
@@ -53,3 +66,11 @@ def peak_bytes(device: torch.device) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def autocast(device: torch.device, mixed_precision: str) -> contextlib.AbstractContextManager[None]:
+    """The precision of forward passes: "no", "fp16" or "bf16" (https://docs.pytorch.org/docs/stable/amp.html)."""
+    if mixed_precision == "no":
+        return contextlib.nullcontext()
+    dtype = torch.float16 if mixed_precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype)

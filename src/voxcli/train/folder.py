@@ -39,27 +39,29 @@ class RunFolder:
         self.recipe_path = path / RECIPE
         self.evaluation = path / EVALUATION
 
-    def claim(self, *, resume: bool) -> None:
-        """Make the folder, or take an existing one.
+    def check(self, *, resume: bool) -> None:
+        """Raise `UsageError` where the folder is taken: by checkpoints, unless `resume`, or by files of others."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file, not a folder", help="give another --run-dir, or another `name`")
+        present = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        if RECIPE not in present and (strangers := sorted(present - OURS)):
+            raise UsageError(
+                f"{self.path} holds other files and no run: {', '.join(strangers[:3])}{' …' if strangers[3:] else ''}",
+                help="give another --run-dir, or another `name` in the recipe",
+            )
+        if not resume and (checkpoints := self.checkpoints()):
+            raise UsageError(
+                f"{self.path} already holds a run with {_plural(len(checkpoints), 'checkpoint')}, "
+                f"the newest at step {checkpoints[-1][0]}",
+                help=f"--resume continues it; --run-dir {_next_free(self.path)} or name=… begins another",
+            )
 
-        A run without a checkpoint is taken over: nothing in it is worth keeping. Raises `UsageError` where there is one
-        and `resume` is not asked for, or where the folder holds other files; `TrainingError` where it cannot be written.
+    def make(self) -> None:
+        """Make what is missing, and clear away what a killed process left.
+
+        A run without a checkpoint begins anew: its log goes. Raises `TrainingError` where the disk does not let us.
         """
         try:
-            if self.path.exists() and not self.path.is_dir():
-                raise UsageError(f"{self.path} is a file, not a folder", help="give another --run-dir or `name`")
-            present = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
-            if present and RECIPE not in present:
-                raise UsageError(
-                    f"{self.path} holds other files ({', '.join(sorted(present)[:3])} …) and no run",
-                    help="give another --run-dir, or another `name` in the recipe",
-                )
-            if not resume and (checkpoints := self.checkpoints()):
-                raise UsageError(
-                    f"{self.path} already holds a run with {_plural(len(checkpoints), 'checkpoint')}, "
-                    f"the newest at step {checkpoints[-1][0]}",
-                    help=f"--resume continues it; --run-dir {_next_free(self.path)} or name=… begins another",
-                )
             for name in (CHECKPOINTS, EVALUATION):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             for leftover in (self.path / CHECKPOINTS).glob(".*"):  # of a process that was killed while it wrote
@@ -127,35 +129,42 @@ class RunFolder:
         """Add one object to culprits.jsonl."""
         _append(self.culprits_path, entry)
 
+    def culprits(self) -> Iterator[dict[str, Any]]:
+        """The objects of culprits.jsonl."""
+        yield from _read(self.culprits_path)
+
     def log(self) -> Iterator[dict[str, Any]]:
-        """The objects of log.jsonl; a last line that a killed process left unfinished is skipped."""
-        for line in self.log_path.read_text(encoding="utf-8").splitlines() if self.log_path.is_file() else ():
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                continue
+        """The objects of log.jsonl."""
+        yield from _read(self.log_path)
 
     def rewind(self, step: int) -> None:
         """Drop from log.jsonl and culprits.jsonl what came after `step`: a resumed run writes it again."""
         for path in (self.log_path, self.culprits_path):
             if not path.is_file():
                 continue
-            kept = []
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    if json.loads(line).get("step", 0) <= step:
-                        kept.append(line + "\n")
-                except json.JSONDecodeError:
-                    continue
+            kept = [entry for entry in _read(path) if entry.get("step", 0) <= step]
             beside = path.with_suffix(".partial")
-            beside.write_text("".join(kept), encoding="utf-8")
+            beside.write_text("".join(_line(entry) for entry in kept), encoding="utf-8")
             os.replace(beside, path)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file; a last line that a killed process left unfinished is skipped."""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            file.write(_line(entry))
     except OSError as error:
         raise TrainingError(
             f"{path} cannot be written: {error.strerror or error}",

@@ -15,6 +15,7 @@ import torch
 from voxcli.errors import TrainingError
 from voxcli.recipe.schema import Adapter, Quantization, Train
 
+MOST_OVERFLOWS = 20  # float16 steps in a row that may overflow while the scale of the loss finds its size
 NAMED = 12  # utterance ids in a message; all of them are in log.jsonl
 
 

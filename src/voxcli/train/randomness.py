@@ -50,7 +50,7 @@ def restore(state: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """What is drawn inside leaves the generators as they were: how often a run is evaluated changes none of its losses."""
+    """What is drawn inside leaves the generators as they were: evaluating a run changes none of its losses."""
     state = capture()
     try:
         yield

@@ -100,3 +100,15 @@ def follows_metric(scheduler: Any) -> bool:
     """Whether the scheduler steps at evaluations, with a metric, instead of at every step."""
     parameter = inspect.signature(scheduler.step).parameters.get("metrics")
     return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def after_step(scheduler: Any) -> None:
+    """Move the learning rate on by one step, where the scheduler goes by steps."""
+    if not follows_metric(scheduler):
+        scheduler.step()
+
+
+def after_evaluation(scheduler: Any, value: float) -> None:
+    """Tell the metric's value to a scheduler that goes by it."""
+    if follows_metric(scheduler):
+        scheduler.step(value)

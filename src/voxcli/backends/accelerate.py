@@ -1,0 +1,112 @@
+"""The training loop of voxcli. A prepared run comes in; at the end its folder holds the trained model.
+
+accelerate (https://huggingface.co/docs/accelerate) brings processes and mixed precision: the same recipe runs alone, or
+under `torchrun --nproc-per-node 2 -m voxcli train RECIPE`. Gradients are exact means, see `voxcli.train.mean`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from voxcli.api import config
+
+if TYPE_CHECKING:
+    import torch
+
+    from voxcli.recipe.schema import Train
+    from voxcli.train.run import Run
+
+
+@config
+class Accelerate:
+    """Our loop: one process or several, a CPU, a GPU or Apple's."""
+
+    supports: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max_steps",
+            "num_train_epochs",
+            "learning_rate",
+            "lr_scheduler_type",
+            "lr_scheduler_kwargs",
+            "warmup_steps",
+            "optim",
+            "weight_decay",
+            "adam_beta1",
+            "adam_beta2",
+            "adam_epsilon",
+            "max_grad_norm",
+            "batch_duration",
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "gradient_checkpointing",
+            "mixed_precision",
+            "use_cpu",
+            "dataloader_num_workers",
+            "logging_steps",
+            "eval_steps",
+            "save_steps",
+            "save_total_limit",
+            "early_stopping_patience",
+        }
+    )
+
+    def check(self, train: Train) -> None:
+        """Raise `RecipeError` for an optimizer or scheduler that does not exist."""
+        from voxcli.train import optimizer, schedule
+
+        optimizer.check(train.optim)
+        schedule.check(train.lr_scheduler_type)
+
+    def fit(self, run: Run) -> None:
+        """Train to the run's end. Raises `TrainingError`, or `KeyboardInterrupt` after a checkpoint."""
+        import torch
+        from accelerate import Accelerator
+
+        from voxcli.train import mean, optimizer, schedule
+        from voxcli.train.gradients import Gradients
+        from voxcli.train.run import Moving
+        from voxcli.train.steps import steps
+
+        train, model, parameters = run.recipe.train, run.bundle.model, run.parameters
+        accelerator = Accelerator(mixed_precision=train.mixed_precision, cpu=run.device.type == "cpu")
+        made = optimizer.build(model, train, run.device)
+        scheduler = schedule.build(made, train, run.length, higher_is_better=run.higher_is_better)
+        # small float16 gradients would vanish without a scale that grows as far as they allow
+        scaler = torch.amp.GradScaler(run.device.type) if train.mixed_precision == "fp16" else None
+        moving = Moving(made, scheduler, scaler)
+
+        def backward(loss: torch.Tensor) -> None:
+            (scaler.scale(loss) if scaler else loss).backward()
+
+        gradients = Gradients(run, backward=backward, scaled=scaler is not None)
+        run.begin(moving)
+        if run.finished:
+            return
+        source = steps(run)
+        step = next(source)
+        begin = time.perf_counter() - step.waited
+        while True:
+            made.zero_grad(set_to_none=True)
+            figures = gradients.add(step, model, autocast=accelerator.autocast)
+            # read the next batches while the device still works on these
+            following = next(source) if run.state.step + 1 < run.total_steps else None
+            if run.world > 1:
+                mean.sum_over_processes(parameters)
+            if scaler:
+                scaler.unscale_(made)
+            norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm)
+            facts, interrupted = gradients.check(step, figures, norm)
+            facts["learning_rate"] = float(made.param_groups[0]["lr"])
+            if scaler:
+                scaler.step(made)
+                scaler.update()
+            else:
+                made.step()
+            schedule.after_step(scheduler)
+            facts["seconds"] = time.perf_counter() - begin
+            run.after_step(step, moving, facts=facts, interrupted=interrupted)
+            begin = time.perf_counter()
+            if run.finished or following is None:
+                return
+            step = following

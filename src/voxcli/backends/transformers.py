@@ -1,0 +1,225 @@
+"""transformers' Trainer around a prepared run, for those who need what it integrates: trackers, its optimizers.
+
+The Trainer does processes, precision, optimizer and clipping. Batches, loss, log, evaluation and checkpoints are the
+run's, as in the other backend. One "batch" of this Trainer is a whole optimizer step: its own accumulation averages
+the means of unequal micro-batches and, for every audio model (their forward takes **kwargs), multiplies the loss by the
+accumulation steps and by the number of processes (transformers 5.23, Trainer.training_step and compute_loss).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from voxcli.api import config, field
+
+if TYPE_CHECKING:
+    import transformers
+
+    from voxcli.recipe.schema import Train
+    from voxcli.train.run import Run
+    from voxcli.train.steps import Step
+
+
+@config
+class Transformers:
+    """transformers' Trainer with exact means."""
+
+    report_to: tuple[str, ...] = ()
+    """Trackers that receive what is logged: tensorboard, wandb, mlflow … as in TrainingArguments."""
+    run_name: str | None = None
+    """The run's name in trackers; None means the recipe's."""
+    optim_args: str | None = None
+    """Arguments of the optimizer, "key=value,key=value", as in TrainingArguments."""
+    ddp_find_unused_parameters: bool | None = None
+    """With several processes: true where layers are left out at random (LayerDrop). Costs a search a step."""
+    ddp_backend: Literal["nccl", "gloo", "mpi"] | None = None
+    """How processes talk; None means what the device needs."""
+    torch_compile: bool = False
+    """Compile the forward pass. Batches by duration change shape at every step, so it pays on a few lengths only."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Further keys of TrainingArguments, for example { fsdp = true }. Those that [train] has are refused."""
+
+    supports: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max_steps",
+            "num_train_epochs",
+            "learning_rate",
+            "lr_scheduler_type",
+            "lr_scheduler_kwargs",
+            "warmup_steps",
+            "optim",
+            "weight_decay",
+            "adam_beta1",
+            "adam_beta2",
+            "adam_epsilon",
+            "max_grad_norm",
+            "batch_duration",
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "gradient_checkpointing",
+            "mixed_precision",
+            "use_cpu",
+            "dataloader_num_workers",
+            "logging_steps",
+            "eval_steps",
+            "save_steps",
+            "save_total_limit",
+            "early_stopping_patience",
+        }
+    )
+
+    def check(self, train: Train) -> None:
+        """Raise `RecipeError` for an optimizer, a scheduler or an argument that the Trainer does not have."""
+        import dataclasses
+
+        from transformers import TrainingArguments
+        from transformers.training_args import OptimizerNames
+
+        from voxcli.errors import RecipeError
+        from voxcli.train import schedule
+
+        schedule.check(train.lr_scheduler_type)
+        names = sorted(str(member.value) for member in OptimizerNames)
+        if train.optim not in names:
+            raise RecipeError(f"train.optim: no optimizer is called '{train.optim}'", help=f"known: {', '.join(names)}")
+        known = {one.name for one in dataclasses.fields(TrainingArguments)}
+        for name in self.arguments:
+            if name not in known or name in type(self).supports | {"bf16", "fp16", "output_dir"}:
+                what = "is set in [train]" if name in known else "is no key of TrainingArguments"
+                raise RecipeError(f"backend.arguments.{name} {what}", help="remove it from [backend]")
+
+    def fit(self, run: Run) -> None:
+        """Train to the run's end. Raises `TrainingError`, or `KeyboardInterrupt` after a checkpoint."""
+        from transformers import PrinterCallback, TrainingArguments
+
+        train = run.recipe.train
+        arguments = TrainingArguments(
+            output_dir=str(run.folder),
+            max_steps=run.total_steps,
+            learning_rate=train.learning_rate,
+            lr_scheduler_type=train.lr_scheduler_type,
+            lr_scheduler_kwargs=train.lr_scheduler_kwargs or None,
+            warmup_steps=run.length.warmup_steps,
+            optim=train.optim,
+            optim_args=self.optim_args,
+            weight_decay=train.weight_decay,
+            adam_beta1=train.adam_beta1,
+            adam_beta2=train.adam_beta2,
+            adam_epsilon=train.adam_epsilon,
+            max_grad_norm=train.max_grad_norm,
+            bf16=train.mixed_precision == "bf16",
+            fp16=train.mixed_precision == "fp16",
+            use_cpu=run.device.type == "cpu",
+            seed=run.recipe.seed,
+            logging_steps=train.logging_steps,
+            logging_nan_inf_filter=False,
+            report_to=list(self.report_to) or "none",
+            run_name=self.run_name or run.recipe.name,
+            ddp_find_unused_parameters=self.ddp_find_unused_parameters,
+            ddp_backend=self.ddp_backend,
+            torch_compile=self.torch_compile,
+            save_strategy="no",
+            eval_strategy="no",
+            remove_unused_columns=False,
+            label_names=["labels"],
+            disable_tqdm=True,
+            **self.arguments,
+        )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # one process drives one device: no DataParallel
+        model: Any = run.bundle.model
+        model.accepts_loss_kwargs = False  # the loss is a sum here, and nothing but `Gradients` may scale it
+        trainer = _trainer(run)(model=model, args=arguments)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+
+
+def _trainer(run: Run) -> type[transformers.Trainer]:
+    """A Trainer class that takes the steps of `run`. Made here, so that importing this module imports nothing heavy."""
+    import torch
+    from transformers import Trainer, TrainerCallback
+    from transformers.trainer_callback import TrainerControl, TrainerState
+
+    from voxcli.train.gradients import Gradients
+    from voxcli.train.run import Moving
+    from voxcli.train.steps import steps
+
+    class Told(TrainerCallback):
+        """Passes the Trainer's events on to the run."""
+
+        def __init__(self, trainer: ExactTrainer) -> None:
+            self.trainer = trainer
+
+        def on_train_begin(
+            self, args: Any, state: TrainerState, control: TrainerControl, **parts: Any
+        ) -> TrainerControl:
+            self.trainer.moving = Moving(
+                self.trainer.optimizer, self.trainer.lr_scheduler, self.trainer.accelerator.scaler
+            )
+            run.begin(self.trainer.moving)
+            state.global_step = run.state.step
+            control.should_training_stop = run.finished
+            return control
+
+        def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **parts: Any) -> TrainerControl:
+            trainer = self.trainer
+            before = run.last_scores
+            step, facts, interrupted = trainer.taken
+            facts["seconds"] = time.perf_counter() - trainer.begun
+            run.after_step(step, trainer.moving, facts=facts, interrupted=interrupted)
+            trainer.begun = time.perf_counter()
+            if run.last_scores is not before:
+                trainer.log({f"eval_{name}": value for name, value in run.last_scores.items()})
+            control.should_training_stop = run.finished
+            return control
+
+    class Stream:
+        """The steps of the run as the data loader of one epoch."""
+
+        def __len__(self) -> int:
+            return max(1, run.total_steps - run.state.step)
+
+        def __iter__(self) -> Iterator[Step]:
+            return steps(run)
+
+    class ExactTrainer(Trainer):  # type: ignore[misc]
+        """One batch is one optimizer step, and its gradient is the mean over all that the step saw."""
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings, callbacks=[Told(self)])
+            self.gradients = Gradients(run, backward=self.accelerator.backward, scaled=self.args.fp16)
+            self.begun = time.perf_counter()
+
+        def get_train_dataloader(self) -> Any:
+            return Stream()
+
+        def get_batch_samples(self, epoch_iterator: Iterator[Step], num_batches: int, device: Any) -> Any:
+            return [next(epoch_iterator) for _ in range(num_batches)], None
+
+        def floating_point_ops(self, inputs: Any) -> int:
+            return 0
+
+        def training_step(self, model: Any, inputs: Step, num_items_in_batch: Any = None) -> Any:
+            model.train()
+            rate = self._get_learning_rate()
+            self.figures = self.gradients.add(
+                inputs,
+                model,
+                autocast=self.compute_loss_context_manager,
+                unsynchronised=lambda: self.accelerator.no_sync(model=model),
+            )
+            # DistributedDataParallel has divided the sum over processes by their number
+            factor = self.gradients.factor(self.figures) * run.world
+            torch._foreach_mul_([one.grad for one in run.parameters if one.grad is not None], factor)
+            self.taken = (inputs, {"learning_rate": rate}, False)
+            return self.figures[0] / self.figures[1].clamp(min=1.0)
+
+        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+            norm = super()._get_grad_norm(model, grad_norm)
+            step, facts, _ = self.taken
+            checked, interrupted = self.gradients.check(step, self.figures, torch.as_tensor(norm))
+            self.taken = (step, {**facts, **checked}, interrupted)
+            return facts.setdefault("grad_norm", checked["grad_norm"])
+
+    return ExactTrainer

@@ -1,0 +1,154 @@
+"""`vox train`: a recipe in, a folder with a trained model out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voxcli.cli import console
+from voxcli.errors import EXIT_INTERRUPTED
+from voxcli.progress import NULL, Progress
+
+if TYPE_CHECKING:
+    from voxcli.recipe.resolve import Recipe
+    from voxcli.train.run import Run
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A TOML file, the name of a shipped recipe, or a run's folder.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE | ~KEY]...", help="Changes: train.max_steps=100, augment.0.p=0.2, ~adapter."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint, exactly.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and check everything, train nothing.")] = False,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", metavar="FOLDER", help="The run's folder instead of runs/NAME.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Train a model as a recipe says.
+
+    Ctrl-C writes a checkpoint and ends; --resume continues from it.
+    """
+    from voxcli.recipe.resolve import resolve
+
+    source = Path(recipe)
+    if source.is_dir() and (source / "recipe.toml").is_file():  # a run's folder: its own recipe, its own place
+        run_dir = run_dir or source
+        source = source / "recipe.toml"
+    resolved = resolve(recipe if source == Path(recipe) else source, overrides or ())
+    if resolved.warnings:
+        from voxcli.recipe import render
+
+        console.say(render.findings(resolved.warnings, resolved.places))
+    first = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun launched
+    progress = console.progress() if first else NULL
+    progress.say("importing torch and transformers")
+    if dry_run:
+        return _dry_run(resolved, progress, json=json)
+    return _train(resolved, progress, folder=run_dir, resume=resume, asked=recipe, overrides=overrides or [], json=json)
+
+
+def _dry_run(recipe: Recipe, progress: Progress, *, json: bool) -> int:
+    from voxcli.train.plan import lines, plan
+    from voxcli.train.prepare import gather
+
+    counted = plan(gather(recipe, progress=progress))
+    if json:
+        console.write_json(counted)
+    else:
+        console.write("\n".join(lines(counted)))
+    return 0
+
+
+def _train(
+    recipe: Recipe,
+    progress: Progress,
+    *,
+    folder: Path | None,
+    resume: bool,
+    asked: str,
+    overrides: list[str],
+    json: bool,
+) -> int:
+    from voxcli.train.prepare import fit, prepare
+
+    run = prepare(recipe, folder=folder, resume=resume, progress=progress)
+    if run.finished:
+        progress.say(f"{run.folder} is complete: {run.state.step} steps")
+    else:
+        progress.say(_opening(run))
+        try:
+            fit(run)
+        except KeyboardInterrupt:
+            newest = run.files.newest()
+            if newest is None:
+                console.say("interrupted before the first checkpoint: nothing to continue from")
+            else:
+                place = ["--run-dir", str(folder)] if folder is not None and str(folder) != asked else []
+                command = " ".join(["vox train", asked, *overrides, *place, "--resume"])
+                console.say(f"interrupted; {newest.name} is on disk. Continue with:\n  {command}")
+            return EXIT_INTERRUPTED
+    if run.rank == 0:
+        _report(run, asked, json=json)
+    return 0
+
+
+def _opening(run: Run) -> str:
+    total = sum(parameter.numel() for parameter in run.bundle.model.parameters())
+    trained = sum(parameter.numel() for parameter in run.parameters)
+    utterances = f"{len(run.splits.train):,} utterances"
+    return (
+        f"training {trained:,} of {total:,} parameters on {run.device}: {utterances}, {run.total_steps:,} steps "
+        f"-> {run.folder}"
+    )
+
+
+def _report(run: Run, asked: str, *, json: bool) -> None:
+    best = run.files.best if run.files.best.exists() else run.files.newest()
+    state = run.state
+    scores = next(
+        (
+            entry["validation"]
+            for entry in run.files.log()
+            if entry.get("step") == state.best_step and "validation" in entry
+        ),
+        {},
+    )
+    result: dict[str, Any] = {
+        "run": str(run.folder),
+        "model": str(best),
+        "steps": state.step,
+        "best_step": state.best_step,
+        "validation": scores,
+        "seconds": round(state.seconds, 1),
+        "audio_seconds": round(state.audio_seconds, 1),
+        "stopped_early": state.stopped_early,
+        "set_aside": sum(1 for _ in run.files.culprits()),
+    }
+    if json:
+        console.write_json(result)
+        return
+    from voxcli.train.plan import clock
+
+    speed = state.audio_seconds / max(state.seconds, 1e-9)
+    console.write(f"model       {best}" + (f" (step {state.best_step})" if state.best_step else ""))
+    if scores:
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        console.write(f"validation  {shown}")
+    console.write(
+        f"trained     {state.step:,} steps, {clock(state.audio_seconds)} of audio in {clock(state.seconds)} "
+        f"({speed:.0f} s/s)" + (", stopped early" if state.stopped_early else "")
+    )
+    if result["set_aside"]:
+        console.write(f"set aside   {result['set_aside']} utterances: {run.files.culprits_path}")
+    console.write(f"next        vox evaluate {run.folder} --data {asked} --split test")
+    console.write(f"            vox transcribe FILE --model {run.folder}")

@@ -1,0 +1,226 @@
+"""From a recipe to a run that can take its first step: data, limits, model, folder, length.
+
+Everything that can be wrong is found here, the cheap things first, before a step is paid for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxcli.api import SPLITS, Bundle, Limits
+from voxcli.data.batches import DurationBatches, lengthened
+from voxcli.data.corpus import Splits, load_splits
+from voxcli.data.filters import refused
+from voxcli.errors import DataError, TrainingError
+from voxcli.progress import NULL, Progress
+from voxcli.recipe.render import toml
+from voxcli.recipe.resolve import Recipe
+from voxcli.tasks.metrics import METRICS
+from voxcli.train import checkpoint, continuation, device, processes, randomness, schedule
+from voxcli.train.folder import RunFolder
+from voxcli.train.interrupt import Interruption
+from voxcli.train.loading import build
+from voxcli.train.lock import lock
+from voxcli.train.run import Run
+from voxcli.train.state import State
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What a run is made of, before it has a folder: all that `--dry-run` needs."""
+
+    recipe: Recipe
+    limits: Limits
+    splits: Splits
+    bundle: Bundle
+    device: torch.device
+    length: schedule.Length
+    batching: DurationBatches
+    world: int
+    metrics: tuple[str, ...]
+    higher_is_better: bool
+
+
+def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
+    """Read the data, build the model, count the steps. Writes nothing. Raises `VoxError` for what people can repair."""
+    if check := getattr(recipe.backend, "check", None):
+        check(recipe.train)
+    where = device.choose(use_cpu=recipe.train.use_cpu)
+    device.check_precision(where, recipe.train.mixed_precision)
+    processes.join(where)
+    limits = recipe.model.limits()
+    progress.say("reading the data")
+    splits = _first_rank_first(
+        lambda: load_splits(
+            recipe.data,
+            recipe.filter,
+            recipe.text,
+            recipe.holdout,
+            limits=limits,
+            splits=("train", "validation"),
+            progress=progress,
+        )
+    )
+    progress.say(f"loading the model ({limits.n_parameters / 1e6:.1f} M parameters)")
+    randomness.seed_all(recipe.seed)
+    bundle = build(
+        recipe.model,
+        splits.corpus,
+        quantization=recipe.quantization,
+        adapter=recipe.adapter,
+        gradient_checkpointing=recipe.train.gradient_checkpointing,
+        device=where,
+        seed=recipe.seed,
+    )
+    splits = _usable(splits, recipe, limits, bundle, progress)
+    batching = DurationBatches(
+        lengthened(splits.train.durations, recipe.augment),
+        batch_duration=recipe.train.batch_duration,
+        batch_size=recipe.train.per_device_train_batch_size,
+        seed=recipe.seed,
+    )
+    world = processes.world()
+    length = schedule.length(recipe.train, batches_per_epoch=len(batching.epoch(0, world)), world=world)
+    metrics = tuple(recipe.evaluate.metrics or recipe.task.metrics)
+    known = METRICS.get(metrics[0]) if metrics else None
+    return Ingredients(
+        recipe,
+        limits,
+        splits,
+        bundle,
+        where,
+        length,
+        batching,
+        world,
+        metrics,
+        known.higher_is_better if known else False,
+    )
+
+
+def prepare(recipe: Recipe, *, folder: Path | None = None, resume: bool = False, progress: Progress = NULL) -> Run:
+    """A run in its folder (runs/NAME unless `folder` is given), at its beginning or where its newest checkpoint stands.
+
+    `resume` without a checkpoint begins: a job that a cluster starts again and again needs one command only.
+    """
+    files = RunFolder(folder or RUNS / recipe.name)
+    rank = processes.rank()
+    if rank == 0:
+        files.check(resume=resume)
+    newest = files.newest() if resume else None
+    if newest is not None and files.recipe_path.is_file():
+        continuation.check_recipe(tomllib.loads(files.recipe_path.read_text(encoding="utf-8")), recipe.tables)
+    made = gather(recipe, progress=progress)
+    versions = lock(recipe, made.splits)
+    lock_path = files.path / "lock.json"
+    if newest is not None and lock_path.is_file():
+        continuation.check_data(json.loads(lock_path.read_text(encoding="utf-8")).get("data", {}), versions["data"])
+    state = State()
+    if newest is not None:
+        state = checkpoint.read_state(newest)
+        checkpoint.load_weights(made.bundle, newest)
+        state.stopped_early = False  # decided anew, the patience may have been raised
+    elif resume:
+        progress.say(f"{files.path} has no checkpoint yet: beginning")
+    processes.wait()
+    if rank == 0:
+        files.make()
+        files.rewind(state.step)
+        _write(files.recipe_path, toml(recipe.tables))
+        _write(lock_path, json.dumps(versions, indent=1, ensure_ascii=False) + "\n")
+    made.bundle.model.to(made.device)
+    run = Run(
+        recipe=recipe,
+        folder=files.path,
+        files=files,
+        bundle=made.bundle,
+        task=recipe.task,
+        limits=made.limits,
+        splits=made.splits,
+        device=made.device,
+        length=made.length,
+        batching=made.batching,
+        metrics=made.metrics,
+        higher_is_better=made.higher_is_better,
+        progress=progress,
+        rank=rank,
+        world=made.world,
+        state=state,
+        resumed_from=newest,
+        interruption=Interruption(progress.say),
+    )
+    run.remember_culprits()
+    if rank == 0:
+        for split, name, problem in made.splits.problems:
+            run.set_aside([(name, problem)], split=split, silent=True)
+    for line in made.splits.report():
+        progress.say(line)
+    if newest is not None:
+        progress.say(f"continuing {files.path} after step {state.step} of {run.total_steps}")
+    return run
+
+
+def fit(run: Run) -> None:
+    """Train a prepared run with its recipe's backend, and tell the plugins how it ended.
+
+    Raises `TrainingError`, or `KeyboardInterrupt` after the checkpoint of an interrupted run.
+    """
+    error: BaseException | None = None
+    try:
+        with run.interruption:
+            run.recipe.backend.fit(run)
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        run.end(error)
+
+
+def _usable(splits: Splits, recipe: Recipe, limits: Limits, bundle: Bundle, progress: Progress) -> Splits:
+    """Leave out what the task cannot use, such as labels that do not fit the frames or the decoder."""
+    tables: dict[str, Any] = {}
+    drops = list(splits.drops)
+    for name in SPLITS[:2]:
+        tables[name], gone = refused(
+            splits.split(name),
+            name,
+            lambda utterance: recipe.task.problem(utterance, limits, bundle),
+            progress=progress,
+        )
+        drops += gone
+    if not len(tables["train"]):
+        raise DataError(
+            "the model can use none of the training utterances",
+            help="; ".join(str(drop) for drop in drops if drop.split == "train"),
+        )
+    return dataclasses.replace(splits, **tables, drops=drops)
+
+
+def _first_rank_first(work: Any) -> Any:
+    """Let the first process fill caches that the others then read."""
+    if processes.rank() != 0:
+        processes.wait()
+    done = work()
+    if processes.rank() == 0:
+        processes.wait()
+    return done
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.partial")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        raise TrainingError(
+            f"{path} cannot be written: {error.strerror or error}", help="give a --run-dir on a disk with room"
+        ) from error

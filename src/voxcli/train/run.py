@@ -1,0 +1,295 @@
+"""One training run: what a backend works on, and everything around the loop that all backends share.
+
+A recipe comes in through `prepare`; a `Run` comes out: data, model, folder and the place where it stands. The backend
+takes batches from it, steps, and tells it after each step; the run logs, evaluates, saves and says when to stop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voxcli.api import Bundle, Limits, Task
+from voxcli.data.batches import DurationBatches
+from voxcli.data.corpus import Splits
+from voxcli.data.loading import Loader
+from voxcli.plugins.manager import manager
+from voxcli.progress import NULL, Bar, Progress
+from voxcli.recipe.resolve import Recipe
+from voxcli.train import checkpoint, processes, randomness, schedule, validation
+from voxcli.train.device import peak_bytes
+from voxcli.train.folder import RunFolder
+from voxcli.train.guard import Incident
+from voxcli.train.interrupt import Interruption
+from voxcli.train.loading import save_pretrained
+from voxcli.train.state import State
+from voxcli.train.steps import Step
+
+
+@dataclass(frozen=True)
+class Moving:
+    """What changes at every step beside the weights, and is kept in a checkpoint for an exact resume."""
+
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    scaler: Any = None
+    """A torch.amp.GradScaler in float16, else None."""
+
+    def capture(self) -> dict[str, Any]:
+        """Their state, as a tree that `voxcli.train.packing` writes."""
+        parts = {"optimizer": self.optimizer, "scheduler": self.scheduler, "scaler": self.scaler}
+        return {name: part.state_dict() for name, part in parts.items() if part is not None}
+
+    def restore(self, tree: dict[str, Any]) -> None:
+        """Put back what `capture` returned."""
+        for name in ("optimizer", "scheduler", "scaler"):
+            if getattr(self, name) is not None and name in tree:
+                getattr(self, name).load_state_dict(tree[name])
+
+
+@dataclass
+class Run:
+    """A prepared run. A backend reads it, calls `begin` once and `after_step` after every optimizer step."""
+
+    recipe: Recipe
+    folder: Path
+    files: RunFolder
+    bundle: Bundle
+    task: Task
+    limits: Limits
+    splits: Splits
+    device: torch.device
+    length: schedule.Length
+    batching: DurationBatches
+    metrics: tuple[str, ...]
+    """Names of what is measured; the first picks the best checkpoint."""
+    higher_is_better: bool
+    progress: Progress = NULL
+    rank: int = 0
+    world: int = 1
+    state: State = field(default_factory=State)
+    resumed_from: Path | None = None
+    interruption: Interruption = field(default_factory=lambda: Interruption(lambda text: None))
+    last_scores: dict[str, float] = field(default_factory=dict)
+    """The newest evaluation's metrics."""
+    _set_aside: set[str] = field(default_factory=set, repr=False)
+    _bar: Bar | None = field(default=None, repr=False)
+    _window: list[tuple[float, float, float, float]] = field(default_factory=list, repr=False)
+    _batches: tuple[int, list[np.ndarray]] | None = field(default=None, repr=False)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.length.total_steps
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The parameters that are trained."""
+        return [parameter for parameter in self.bundle.model.parameters() if parameter.requires_grad]
+
+    # ------------------------------------------------------------------------------------------------------------ data
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch over all processes: indices into the training split, in order."""
+        if self._batches is None or self._batches[0] != epoch:
+            self._batches = (epoch, self.batching.epoch(epoch, self.world))
+        return self._batches[1]
+
+    def loader(self, epoch: int, start: int, rank: int, world: int) -> Iterable[Any]:
+        """The batches of one process from batch `start` (over all processes) of an epoch on, read and collated."""
+        return Loader(
+            self.splits.train,
+            self.batches(epoch)[start:][rank::world],
+            task=self.task,
+            bundle=self.bundle.replace(model=None),
+            augment=self.recipe.augment,
+            sampling_rate=self.limits.sampling_rate,
+            seed=self.recipe.seed,
+            epoch=epoch,
+            num_workers=self.recipe.train.dataloader_num_workers,
+            limits=self.limits if self.recipe.augment else None,
+        )
+
+    def remember_culprits(self) -> None:
+        """Read back what culprits.jsonl holds, so that nothing is written to it twice."""
+        self._set_aside.update(entry["id"] for entry in self.files.culprits())
+
+    def set_aside(self, skipped: Sequence[tuple[str, str]], *, split: str = "train", silent: bool = False) -> None:
+        """Write utterances that could not be used to culprits.jsonl, each once, and say so."""
+        for name, reason in skipped:
+            if name not in self._set_aside:
+                self._set_aside.add(name)
+                where = {"step": self.state.step, "epoch": self.state.epoch}
+                self.files.append_culprit({"id": name, "split": split, "reason": reason, **where})
+                if not silent:
+                    self.progress.say(f"set aside {name}: {reason}")
+
+    # ------------------------------------------------------------------------------------------------------- the loop
+
+    def begin(self, moving: Moving) -> None:
+        """To be called once before the first step, with the model on its device: go to where the run stands."""
+        processes.same_weights(self.bundle.model)
+        randomness.seed_all(self.recipe.seed + self.rank)
+        if self.resumed_from is not None:
+            tree = checkpoint.read_training(self.resumed_from)
+            moving.restore(tree)
+            generators = tree["generators"]
+            if self.rank < len(generators):
+                randomness.restore(generators[self.rank])
+        self.bundle.model.train()
+        manager().call("vox_run_start", run=self)
+        done = self.state.step
+        what = f"training from step {done + 1}" if done else "training"
+        self._bar = self.progress.task(what, total=self.total_steps - done, unit="steps").__enter__()
+        if self.length.evaluates_at(self.state.step) and self.state.evaluated_step < self.state.step:
+            self._evaluate_and_save(moving)  # it was interrupted
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no further step to take."""
+        return self.state.step >= self.total_steps or self.state.stopped_early
+
+    def after_step(self, step: Step, moving: Moving, *, facts: dict[str, float], interrupted: bool) -> None:
+        """Count, log, evaluate and save; `facts` is what `_log_step` writes of the loop's own figures.
+
+        Raises `KeyboardInterrupt`, after a checkpoint, where any process was asked to stop.
+        """
+        state = self.state
+        state.step += 1
+        state.epoch, state.position = step.epoch, step.after
+        if step.after >= len(self.batches(step.epoch)):
+            state.epoch, state.position = step.epoch + 1, 0
+        state.seconds += facts["seconds"]
+        state.audio_seconds += facts["audio_seconds"]
+        for batch in step.batches:
+            self.set_aside(batch.skipped)
+        self._log_step(step, facts)
+        try:
+            if interrupted:
+                raise validation.Interrupted
+            if self.length.evaluates_at(state.step):
+                self._evaluate_and_save(moving)
+            elif self.length.saves_at(state.step):
+                self.checkpoint(moving)
+        except validation.Interrupted:
+            if not self.finished or self.files.checkpoint(state.step) != self.files.newest():
+                self.checkpoint(moving)
+            raise KeyboardInterrupt from None
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Add an object to log.jsonl and tell the plugins that listen."""
+        if self.rank == 0:
+            self.files.append_log(entry)
+            manager().call("vox_run_log", run=self, step=self.state.step, metrics=entry)
+
+    def checkpoint(self, moving: Moving) -> Path:
+        """Write a checkpoint of this moment. Raises `TrainingError` where the disk does not take it."""
+        target = self.files.checkpoint(self.state.step)
+        generators = processes.gather(randomness.capture())
+        if self.rank == 0:
+            checkpoint.save(
+                target,
+                write_model=self._write_model,
+                training={**moving.capture(), "generators": generators},
+                state=self.state,
+                needed=checkpoint.size(self.bundle, moving.optimizer),
+            )
+            if self.state.best_step in (self.state.step, None):
+                self.files.point_best(target)
+            checkpoint.rotate(self.files, keep=self.recipe.train.save_total_limit)
+            manager().call("vox_run_checkpoint", run=self, step=self.state.step, path=target)
+        processes.wait()
+        return target
+
+    def evaluate(self) -> dict[str, float]:
+        """The metrics on the fixed sample of the validation split, then the loss; empty without such a split."""
+        if self.splits.validation is None or not len(self.splits.validation):
+            return {}
+        return validation.evaluate(self)
+
+    def incident(self, step: Step, kind: str, *, utterances: tuple[str, ...] = (), **figures: float) -> Incident:
+        """What is known of a step that could not be taken, with those of all processes; also written to log.jsonl."""
+        named = utterances or step.utterances
+        incident = Incident(kind, self.state.step + 1, step.epoch, step.position, named, **figures)
+        self.log({"step": incident.step, "incident": kind, "epoch": step.epoch, "utterances": list(named)})
+        return incident
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell the plugins that listen; `error` is None where the run came to its end."""
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
+        manager().call("vox_run_end", run=self, error=error)
+
+    # ---------------------------------------------------------------------------------------------------------- inside
+
+    def _write_model(self, folder: Path) -> None:
+        save_pretrained(self.bundle, folder)
+        write_settings(self.recipe, folder)
+
+    def _evaluate_and_save(self, moving: Moving) -> None:
+        """Evaluate, decide what is best and whether to stop early; write a checkpoint where it is due or best."""
+        state = self.state
+        begin = time.perf_counter()
+        scores = self.evaluate()
+        state.evaluated_step = state.step
+        better = False
+        if scores:
+            self.last_scores = scores
+            value = scores[self.metrics[0]] if self.metrics else scores["loss"]
+            old = state.best_metric
+            better = old is None or (value > old if self.higher_is_better else value < old)
+            if better:
+                state.best_metric, state.best_step, state.evaluations_without_gain = value, state.step, 0
+            else:
+                state.evaluations_without_gain += 1
+            patience = self.recipe.train.early_stopping_patience
+            state.stopped_early = patience is not None and state.evaluations_without_gain >= patience
+            seconds = round(time.perf_counter() - begin, 3)
+            self.log({"step": state.step, "validation": scores, "best": better, "seconds": seconds})
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            self.progress.say(f"step {state.step}: validation {shown}{'  (best so far)' if better else ''}")
+            schedule.after_evaluation(moving.scheduler, value)
+        if better or self.length.saves_at(state.step) or state.stopped_early:
+            self.checkpoint(moving)
+        if state.stopped_early:
+            count = state.evaluations_without_gain
+            self.progress.say(f"stopped early: {count} evaluations without a better {(*self.metrics, 'loss')[0]}")
+
+    def _log_step(self, step: Step, facts: dict[str, float]) -> None:
+        audio, padded, seconds = facts["audio_seconds"], facts["padded_seconds"], facts["seconds"]
+        entry = {
+            "step": self.state.step,
+            "epoch": round(step.epoch + step.after / len(self.batches(step.epoch)), 4),
+            "loss": facts["loss"],
+            "grad_norm": facts["grad_norm"],
+            "learning_rate": facts["learning_rate"],
+            "seconds": round(seconds, 4),
+            "data_seconds": round(step.waited, 4),
+            "audio_seconds": round(audio, 2),
+            "padding": round(1 - audio / padded, 4) if padded else 0.0,
+            "peak_bytes": peak_bytes(self.device),
+        }
+        self.log(entry)
+        self._window.append((facts["loss"], audio, padded, seconds))
+        if self._bar is None:
+            return
+        if self.state.step % self.recipe.train.logging_steps and not self.finished:
+            self._bar.advance(1)
+            return
+        losses, audios, paddeds, times = (sum(column) for column in zip(*self._window, strict=True))
+        self._bar.advance(
+            1,
+            loss=round(losses / len(self._window), 4),
+            lr=f"{facts['learning_rate']:.2e}",
+            audio=f"{audios / max(times, 1e-9):.0f} s/s",
+            padding=f"{1 - audios / max(paddeds, 1e-9):.0%}",
+            memory=f"{entry['peak_bytes'] / 2**30:.2f} GiB",
+        )
+        self._window.clear()

@@ -1,0 +1,63 @@
+"""What a stopped step says."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from voxcli.recipe.schema import Adapter, Quantization, Train
+from voxcli.train import guard
+
+
+def incident(kind: str, count: int = 2, **figures: float) -> guard.Incident:
+    return guard.Incident(kind, 12, 0, 44, tuple(f"clip{i}" for i in range(count)), **figures)
+
+
+def test_a_loss_that_is_not_finite_names_the_utterances() -> None:
+    error = guard.not_finite(incident("loss", loss=math.inf))
+    assert error.message == "step 12: the loss is inf; the batch: clip0, clip1"
+    assert error.utterances == ("clip0", "clip1")
+    assert "weights were not changed" in str(error.help)
+
+
+def test_a_long_batch_is_cut_in_the_message_only() -> None:
+    error = guard.not_finite(incident("gradient", count=40, grad_norm=math.nan))
+    assert error.message.endswith("clip11 and 28 more")
+    assert len(error.utterances) == 40
+
+
+def test_out_of_memory_is_told_apart() -> None:
+    assert guard.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert guard.is_out_of_memory(MemoryError())
+    assert guard.is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert not guard.is_out_of_memory(RuntimeError("shape mismatch"))
+
+
+def test_out_of_memory_names_the_batch_and_the_next_try() -> None:
+    error = guard.out_of_memory(
+        incident("memory"), device=torch.device("cuda:0"), padded_duration=50.2, longest=25.1, ladder="try this"
+    )
+    expected = "step 12: out of memory on cuda:0 with a batch of 2 utterances, 50 s of padded audio, the longest 25.1 s"
+    assert error.message == f"{expected}: clip0, clip1"
+    assert error.help == "try this"
+
+
+def test_the_ladder_goes_from_the_same_result_to_another_method() -> None:
+    adapter, quantization = Adapter(), Quantization(load_in_8bit=True)
+
+    def after(train: Train, *with_: object, count: int = 1) -> str:
+        adapter, quantization = (*with_, None, None)[:2]
+        return guard.next_try(train, adapter, quantization, count=count, longest=20.0)  # type: ignore[arg-type]
+
+    train = Train(batch_duration=100.0, gradient_accumulation_steps=2)
+    assert after(train, count=5).startswith("train.batch_duration=50 train.gradient_accumulation_steps=4")
+    by_size = Train(per_device_train_batch_size=8)
+    assert after(by_size, count=8).startswith("train.per_device_train_batch_size=4 train.gradient_accumulation_steps=2")
+    assert "gradient_checkpointing" in after(train)
+    train = Train(batch_duration=100.0, gradient_checkpointing=True)
+    assert "mixed_precision" in after(train)
+    train = Train(batch_duration=100.0, gradient_checkpointing=True, mixed_precision="bf16")
+    assert "LoRA" in after(train)
+    assert "8 bits" in after(train, adapter)
+    assert "filter.max_duration=10" in after(train, adapter, quantization)

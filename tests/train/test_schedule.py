@@ -1,0 +1,111 @@
+"""Length, warm-up, pauses, and every scheduler of transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from voxcli.errors import RecipeError
+from voxcli.recipe.schema import Train
+from voxcli.train import packing, schedule
+
+
+def of(batches: int = 10, world: int = 1, **keys: object) -> schedule.Length:
+    return schedule.length(Train(**keys), batches_per_epoch=batches, world=world)  # type: ignore[arg-type]
+
+
+def test_epochs_are_counted_in_whole_steps_with_the_rest_of_the_epoch() -> None:
+    assert of(num_train_epochs=3.0).total_steps == 30
+    assert of(num_train_epochs=2.0, gradient_accumulation_steps=4).total_steps == 6  # 4 + 4 + 2 batches, twice
+    assert of(num_train_epochs=1.0, world=2, gradient_accumulation_steps=2).steps_per_epoch == 3
+    assert of(num_train_epochs=0.5).total_steps == 5
+    assert of(max_steps=7, num_train_epochs=3.0).total_steps == 7
+
+
+def test_warm_up_is_a_count_or_a_share() -> None:
+    assert of(max_steps=1000, warmup_steps=0.1).warmup_steps == 100
+    assert of(max_steps=1000, warmup_steps=50).warmup_steps == 50
+    assert of(max_steps=1000, warmup_steps=0.0).warmup_steps == 0
+
+
+def test_at_most_ten_evaluations_and_one_at_the_end() -> None:
+    few = of(batches=100, num_train_epochs=3.0)
+    assert [step for step in range(301) if few.evaluates_at(step)] == [100, 200, 300]
+    many = of(batches=2, num_train_epochs=50.0)
+    assert sum(many.evaluates_at(step) for step in range(101)) == 10
+    uneven = of(max_steps=25, eval_steps=10)
+    assert [step for step in range(26) if uneven.evaluates_at(step)] == [10, 20, 25]
+    assert [step for step in range(26) if of(max_steps=25, eval_steps=10, save_steps=20).saves_at(step)] == [20, 25]
+
+
+def test_a_run_without_a_length_is_refused() -> None:
+    with pytest.raises(RecipeError, match="length of the run is not set"):
+        of()
+
+
+NAMES = [
+    ("linear", {}),
+    ("cosine", {}),
+    ("cosine_with_restarts", {"num_cycles": 2}),
+    ("polynomial", {"power": 2.0}),
+    ("constant", {}),
+    ("constant_with_warmup", {}),
+    ("inverse_sqrt", {}),
+    ("reduce_lr_on_plateau", {"patience": 1}),
+    ("cosine_with_min_lr", {"min_lr": 1e-5}),
+    ("cosine_warmup_with_min_lr", {"min_lr": 1e-5}),
+    ("warmup_stable_decay", {"num_decay_steps": 4}),
+    ("greedy", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "keys"), NAMES, ids=[name for name, _ in NAMES])
+def test_every_scheduler_of_transformers_continues_from_the_disk(tmp_path: Path, name: str, keys: dict) -> None:
+    train = Train(max_steps=12, learning_rate=0.1, warmup_steps=3, lr_scheduler_type=name, lr_scheduler_kwargs=keys)
+    length = schedule.length(train, batches_per_epoch=12, world=1)
+
+    def make() -> tuple[torch.optim.Optimizer, object]:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=train.learning_rate)
+        return optimizer, schedule.build(optimizer, train, length, higher_is_better=False)
+
+    def run(optimizer: torch.optim.Optimizer, scheduler: object, steps: range) -> list[float]:
+        rates = []
+        for step in steps:
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.after_step(scheduler)
+            schedule.after_evaluation(scheduler, 1.0 + step)  # ever worse
+        return rates
+
+    whole = run(*make(), range(12))
+    optimizer, scheduler = make()
+    first = run(optimizer, scheduler, range(5))
+    packing.write({"o": optimizer.state_dict(), "s": scheduler.state_dict()}, tmp_path / "t")  # type: ignore[attr-defined]
+    optimizer, scheduler = make()
+    found = packing.read(tmp_path / "t")
+    optimizer.load_state_dict(found["o"])
+    scheduler.load_state_dict(found["s"])  # type: ignore[attr-defined]
+    assert first + run(optimizer, scheduler, range(5, 12)) == whole
+    if name == "reduce_lr_on_plateau":
+        assert whole[-1] < whole[0], "it follows the metric"
+
+
+def test_every_name_of_transformers_is_tried_above() -> None:
+    from transformers.trainer_utils import SchedulerType
+
+    assert {str(member.value) for member in SchedulerType} == {name for name, _ in NAMES}
+
+
+def test_an_unknown_scheduler_is_named() -> None:
+    with pytest.raises(RecipeError, match="no scheduler is called 'cosin'") as caught:
+        schedule.check("cosin")
+    assert "cosine_with_min_lr" in str(caught.value.help)
+
+
+def test_arguments_that_do_not_fit_are_named() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1)
+    train = Train(max_steps=10, lr_scheduler_type="cosine", lr_scheduler_kwargs={"cycles": 3})
+    with pytest.raises(RecipeError, match=r"lr_scheduler_kwargs do not fit the scheduler 'cosine': .*cycles"):
+        schedule.build(optimizer, train, of(max_steps=10), higher_is_better=False)
