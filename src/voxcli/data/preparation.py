@@ -1,4 +1,4 @@
-"""One utterance -> one item: its audio read, augmented and turned into features, or the reason why it cannot be used."""
+"""One utterance -> one item: its audio read, augmented and turned into features; or why it cannot be used."""
 
 from __future__ import annotations
 
