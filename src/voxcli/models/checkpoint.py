@@ -40,6 +40,11 @@ def read_json(checkpoint: str, file: str) -> dict[str, Any] | None:
     return loaded
 
 
+def has_file(checkpoint: str, file: str) -> bool:
+    """Whether a checkpoint has a file. Raises `ModelError` where there is no such checkpoint."""
+    return _find(checkpoint, file) is not None
+
+
 def read_config(checkpoint: str) -> dict[str, Any]:
     """config.json of a checkpoint. Raises `ModelError` where there is none or it names no `model_type`."""
     config = read_json(checkpoint, "config.json")
