@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, dat
 import pluggy
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
     import torch
 
@@ -124,7 +126,7 @@ class Bundle:
         return dataclasses.replace(self, **changes)
 
 
-# ----------------------------------------------------------------------------------------------------- text that comes out
+# -------------------------------------------------------------------------------------------------- text that comes out
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,9 +317,19 @@ class Engine(Protocol):
     """A runtime that turns audio into text."""
 
     sampling_rate: int
+    decoding: Decoding
+    """How text is produced unless the command line says otherwise: the checkpoint's own."""
+
+    @classmethod
+    def open(cls, name: str | Path, *, device: str | None = None, batch_duration: float = 120.0) -> Self:
+        """Load what `--model` names: a run, a checkpoint, a folder in the engine's own format, a hub id.
+
+        `batch_duration` is how many s of padded audio may share a batch. Raises `ModelError`.
+        """
+        ...
 
     def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> list[Transcript]:
-        """Several recordings, each (N,) at `sampling_rate`, in order. Short ones share a batch."""
+        """Several recordings of any length, each (N,) at `sampling_rate`, in order. Short ones share a batch."""
         ...
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from voxcli.api import Split
 from voxcli.cli import console
 
 if TYPE_CHECKING:
@@ -17,20 +17,7 @@ if TYPE_CHECKING:
     from voxcli.models.open import OpenModel
 
 
-class SplitName(StrEnum):
-    """The splits."""
-
-    train = "train"
-    validation = "validation"
-    test = "test"
-
-
-class TaskName(StrEnum):
-    """What a multilingual model does."""
-
-    transcribe = "transcribe"
-    translate = "translate"
-
+TaskName = Literal["transcribe", "translate"]
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A run, a checkpoint, an adapter's folder, or a hub id.")]
 Data = Annotated[
@@ -47,7 +34,7 @@ Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1;
 def evaluate(
     model: Model,
     data: Data = None,
-    split: Annotated[SplitName, typer.Option("--split", help="Which split.")] = SplitName.test,
+    split: Annotated[Split, typer.Option("--split", help="Which split.")] = "test",
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="MODEL", help="Score this model too and compare.")
     ] = None,
@@ -65,14 +52,14 @@ def evaluate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    """Score a model on a data set: WER and CER with 95 % intervals, every utterance with its alignment.
+    r"""Score a model on a data set: WER and CER with 95 % intervals, every utterance with its alignment.
 
     `normalised` rates are counted after the scoring rules of the language (Whisper's for English), `raw` ones on the
     text as it is. Words inserted where the reference is empty count as errors.
 
-      vox evaluate runs/my-run
-
-      vox evaluate openai/whisper-small --data speech/manifest.csv --language tr
+    \b
+    vox evaluate runs/my-run
+    vox evaluate openai/whisper-small --data speech/manifest.csv --language tr
     """
     say = console.say
     say("loading torch and transformers")
@@ -83,17 +70,17 @@ def evaluate(
     progress = console.progress()
     of = target(data, run_of(Path(model)))
     opened = open_model(model, device=device)
-    out = output_dir or place(model, opened.folder, of, split.value)
+    out = output_dir or place(model, opened.folder, of, split)
     decoding = changed(opened.decoding, language, task, num_beams, max_new_tokens)
-    table, notes = split_of(of, split.value, text=opened.text, progress=progress)
+    table, notes = split_of(of, split, text=opened.text, progress=progress)
     for note in notes:
         say(note)
 
     def score(opened: OpenModel, name: str, out: Path) -> Scores:
         from voxcli.evaluate.run import evaluate as run
 
-        facts = {"model": name, "checkpoint": str(opened.folder or name), "data": of.name, "split": split.value}
-        say(f"{name} on {of.name}, {split.value}: {len(table)} utterances; {report.describe(decoding)}")
+        facts = {"model": name, "checkpoint": str(opened.folder or name), "data": of.name, "split": split}
+        say(f"{name} on {of.name}, {split}: {len(table)} utterances; {report.describe(decoding)}")
         return run(
             opened,
             table,
@@ -116,12 +103,12 @@ def evaluate(
         comparison = compare.compare(score(other, baseline, below), scores)
 
     if json:
-        facts: dict[str, Any] = {"model": model, "data": of.name, "split": split.value, "folder": str(out)}
+        facts: dict[str, Any] = {"model": model, "data": of.name, "split": split, "folder": str(out)}
         compared = {} if comparison is None else {"baseline": {"model": baseline, **comparison.as_json()}}
         console.write_json({**facts, **scores.as_json(), **compared})
         return
     console.write(f"model     {model}")
-    console.write(f"data      {of.name}, {split.value}: {scores.utterances} utterances, {scores.duration / 60:.1f} min")
+    console.write(f"data      {of.name}, {split}: {scores.utterances} utterances, {scores.duration / 60:.1f} min")
     console.write(f"decoding  {report.describe(decoding)}")
     console.write("")
     console.write("\n".join(report.lines(scores)))
@@ -134,9 +121,7 @@ def evaluate(
         console.write(
             f"\n{len(scores.skipped)} utterances could not be read and are in no figure: see {out}/scores.json"
         )
-    say(
-        f"{scores.seconds:.1f} s, real-time factor {scores.real_time_factor:.3f}; every utterance: {out}/utterances.jsonl"
-    )
+    say(f"{scores.seconds:.1f} s, real-time factor {scores.real_time_factor:.3f}; every utterance is in {out}")
 
 
 def changed(
@@ -150,7 +135,7 @@ def changed(
     """A checkpoint's decoding with what the command line sets; `--language auto` takes the language back."""
     given: dict[str, Any] = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, **more}
     if task is not None:
-        given["task"] = task.value
+        given["task"] = task
     changes = {key: value for key, value in given.items() if value is not None}
     if language is not None:
         changes["language"] = None if language == "auto" else language
