@@ -1,0 +1,243 @@
+"""A data set of the Hugging Face Hub, or a folder that `datasets` reads -> utterances (huggingface.co/docs/datasets).
+
+The audio stays encoded in the Arrow files of `datasets` and is decoded by voxcli. Script data sets, which `datasets`
+no longer runs, are named as such.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxcli.api import SPLITS, Split, Utterance, config
+from voxcli.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+@config
+class HuggingFace:
+    """`type = "huggingface"`: what `datasets.load_dataset` or `load_from_disk` reads."""
+
+    path: str
+    """Hub id ("google/fleurs"), folder of Parquet, JSON or audio files, or folder written by `save_to_disk`."""
+    name: str | None = None
+    """Configuration, often a language: "tr_tr"."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub. "refs/convert/parquet" is the converted copy of a script data set."""
+    data_files: str | tuple[str, ...] | None = None
+    """Only these files, by name or pattern."""
+    streaming: bool = False
+    """Fetch rows one after the other instead of downloading the whole data set first. Each row that is taken is kept in
+    voxcli's cache (encoded, as it comes), because training reads it again: with `take`, a part of a data set that is
+    larger than the disk. Begins anew when interrupted."""
+    take: int | None = None
+    """At most so many rows of each part, the first ones."""
+    splits: dict[Split, tuple[str, ...]] | None = None
+    """Parts that make up a split: { train = ["train", "other"], validation = ["validation[:500]"] }. A split that is
+    not named here is the part with its usual name (train; validation, valid, val, dev; test)."""
+    audio_column: str | None = None
+    """Column of the audio; None means the one that has this type."""
+    text_column: str | None = None
+    """Transcript. None means the first of text, sentence, transcript, transcription."""
+    id_column: str | None = None
+    """Name of the utterance. None means id or utterance_id; else the name of its file, or part and row."""
+    label_column: str | None = None
+    """Class of the recording. None means label."""
+    speaker_column: str | None = None
+    """Who speaks. None means speaker, speaker_id or client_id."""
+    language_column: str | None = None
+    """Language of the speech. None means language, lang or locale."""
+    language: str | None = None
+    """Language of the rows that name none."""
+
+    def utterances(self, split: Split) -> Iterator[Utterance]:
+        """The rows of a split, part by part. Raises `DataError` where the data set cannot be loaded."""
+        for part in self._parts(split):
+            yield from self._of_part(part)
+
+    def splits_present(self) -> tuple[Split, ...]:
+        """The splits that the data set has parts for. Raises `DataError`."""
+        return tuple(split for split in SPLITS if self._parts(split))
+
+    def fingerprint(self, split: Split) -> str:
+        """Hash of what `datasets` knows of the parts, and of all keys; a stream on the Hub is known by its keys."""
+        found = hashlib.blake2b(f"{self!r} {split}".encode(), digest_size=16)
+        folder = Path(self.path).expanduser()
+        if folder.is_dir():
+            found.update(_state(folder))
+        if not self.streaming:
+            for part in self._parts(split):
+                found.update(str(self._open(part)._fingerprint).encode())
+        return found.hexdigest()
+
+    def _of_part(self, part: str) -> Iterator[Utterance]:
+        rows = self._open(part)
+        audio = self._audio_column(rows, part)
+        places = self._places(rows, audio)
+        classes = {n: f.names for n, f in (rows.features or {}).items() if type(f).__name__ == "ClassLabel"}
+        files = [] if self.streaming else _own_files(rows)
+        if not files:
+            yield from self._copied(rows, part, audio, places, classes)
+            return
+        for number, row, file, at in _rows(files, audio, list(places.values())):
+            if self.take is not None and number >= self.take:
+                return
+            yield self._utterance(row, part, number, audio, places, classes, file, at)
+
+    def _copied(
+        self, rows: Any, part: str, audio: str, places: Mapping[str, str], classes: Mapping[str, Sequence[str]]
+    ) -> Iterator[Utterance]:
+        """By way of a file in voxcli's cache: for streams, and for selections that are no file of their own."""
+        from voxcli.data.cache import scratch, settle
+        from voxcli.datasets.streamed import write
+
+        key = hashlib.blake2b(f"{self!r} {part}".encode(), digest_size=8)
+        key.update(str(getattr(rows, "_fingerprint", "")).encode())
+        with scratch(f"streamed/{key.hexdigest()}.arrow") as beside:
+            log.info("copying the audio of %s, part %s, to %s", self.path, part, beside.parent)
+            for count in write(rows, beside, audio=audio, columns=list(places.values()), take=self.take):
+                log.info("%d rows", count)
+            file = str(settle(beside))
+        for number, row, name, at in _rows([file], audio, list(places.values())):
+            yield self._utterance(row, part, number, audio, places, classes, name, at)
+
+    def _utterance(
+        self,
+        row: Mapping[str, Any],
+        part: str,
+        number: int,
+        audio: str,
+        places: Mapping[str, str],
+        classes: Mapping[str, Sequence[str]],
+        file: str,
+        at: int,
+    ) -> Utterance:
+        from voxcli.datasets.stored_audio import StoredAudio
+
+        def value(meaning: str) -> str | None:
+            column = places.get(meaning)
+            found = None if column is None else row[column]
+            if found is None:
+                return None
+            names = classes.get(column or "")
+            return names[int(found)] if names and str(found).lstrip("-").isdigit() and int(found) >= 0 else str(found)
+
+        path, inside = row[audio]
+        return Utterance(
+            id=value("id") or (os.path.basename(path) if path else f"{part}-{number:06d}"),
+            audio=StoredAudio(file, audio, at) if inside or not path else Path(path),
+            text=value("text"),
+            label=value("label"),
+            speaker=value("speaker"),
+            language=value("language") or self.language,
+        )
+
+    def _parts(self, split: Split) -> tuple[str, ...]:
+        """The parts of a split, those asked for or those that there are."""
+        import difflib
+
+        from voxcli.datasets.splits import names_of
+
+        present = list(self._loaded())
+        names = names_of(split, self.splits)
+        if self.splits is not None and split in self.splits:
+            for name in names:
+                bare = name.split("[", 1)[0]
+                if bare not in present:
+                    close = difflib.get_close_matches(bare, present, n=1)
+                    meant = f"did you mean '{close[0]}'? " if close else ""
+                    raise DataError(f"{self.path} has no part '{bare}'", help=f"{meant}its parts: {', '.join(present)}")
+            return names
+        found = next((part for name in names for part in present if part.lower() == name), None)
+        return () if found is None else (found,)
+
+    def _loaded(self) -> Mapping[str, Any]:
+        from voxcli.datasets.hub import parts
+
+        return parts(self.path, self._arguments())
+
+    def _open(self, part: str) -> Any:
+        from voxcli.datasets.hub import piece
+
+        if "[" not in part:
+            return self._loaded()[part]
+        if self.streaming:
+            raise DataError(f"'{part}': a stream has no slices", help="`take` takes the first rows of each part")
+        return piece(self.path, self._arguments(), part)
+
+    def _arguments(self) -> tuple[tuple[str, Any], ...]:
+        keys = {"name": self.name, "revision": self.revision, "data_files": self.data_files}
+        return (*((key, value) for key, value in keys.items() if value is not None), ("streaming", self.streaming))
+
+    def _audio_column(self, rows: Any, part: str) -> str:
+        features = rows.features or {}
+        found = [
+            n for n, f in features.items() if type(f).__name__ == "Audio" or (isinstance(f, dict) and "bytes" in f)
+        ]
+        name = self.audio_column or next(iter(found), None)
+        if name in found:
+            return str(name)
+        columns = ", ".join(features)
+        if name in features:
+            raise DataError(
+                f"{self.path}, part {part}: column '{name}' holds no audio",
+                help=f'`type = "manifest"` reads tables of paths; columns: {columns}',
+            )
+        what = "of type Audio" if self.audio_column is None else f"'{self.audio_column}'"
+        raise DataError(
+            f"{self.path}, part {part}, has no column {what}", help=f"set `audio_column`; columns: {columns}"
+        )
+
+    def _places(self, rows: Any, audio: str) -> dict[str, str]:
+        """Meaning -> column, without the audio."""
+        from voxcli.datasets.columns import assign
+
+        keys = ("text", "id", "label", "speaker", "language")
+        asked = {"audio": audio, **{key: getattr(self, f"{key}_column") for key in keys}}
+        places = assign(list(rows.features or {}), asked, self.path)
+        return {meaning: column for meaning, column in places.items() if meaning in keys}
+
+
+def _state(folder: Path) -> bytes:
+    """Names, sizes and times of change of all files in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = (f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files)
+    return hashlib.blake2b("".join(lines).encode("utf-8", "replace")).digest()
+
+
+def _own_files(rows: Any) -> list[str]:
+    """The Arrow files that hold exactly these rows in this order; none for a selection of rows."""
+    import pyarrow as pa
+
+    if rows._indices is not None or not rows.cache_files:
+        return []
+    files = [found["filename"] for found in rows.cache_files]
+    count = 0
+    for file in files:
+        with pa.memory_map(file) as source, pa.ipc.open_stream(source) as reader:
+            count += sum(batch.num_rows for batch in reader)
+    return files if count == len(rows) else []
+
+
+def _rows(files: Sequence[str], audio: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any], str, int]]:
+    """(number, row, file, row in the file); the audio is (path, whether its bytes are there), which reads no audio."""
+    import pyarrow as pa
+
+    number = 0
+    for file in files:
+        at = 0
+        with pa.memory_map(file) as source, pa.ipc.open_stream(source) as reader:
+            for batch in reader:
+                stored = batch.column(audio)
+                found = {name: batch.column(name).to_pylist() for name in columns}
+                inside = stored.field("bytes").is_valid().to_pylist()
+                for index, path in enumerate(stored.field("path").to_pylist()):
+                    row: dict[str, Any] = {name: values[index] for name, values in found.items()}
+                    row[audio] = (path, inside[index])
+                    yield number, row, file, at
+                    number, at = number + 1, at + 1
