@@ -52,7 +52,7 @@ def evaluate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    r"""Score a model on a data set: WER and CER with 95 % intervals, every utterance with its alignment.
+    """Score a model on a data set: WER and CER with 95 % intervals, every utterance with its alignment.
 
     `normalised` rates are counted after the scoring rules of the language (Whisper's for English), `raw` ones on the
     text as it is. Words inserted where the reference is empty count as errors.

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 Format = Literal["txt", "srt", "vtt", "tsv", "json", "all"]
 Times = Literal["none", "segment", "word"]
+LongAudio = Literal["sequential", "windows"]
 
 
 def transcribe(
@@ -46,6 +47,10 @@ def transcribe(
     task: Annotated[TaskName | None, typer.Option("--task", help="What a multilingual model does.")] = None,
     timestamps: Annotated[Times | None, typer.Option("--timestamps", help="What times the text comes with.")] = None,
     word_timestamps: Annotated[bool, typer.Option("--word-timestamps", help="The same as --timestamps word.")] = False,
+    long_audio: Annotated[
+        LongAudio | None,
+        typer.Option("--long-audio", help="Whisper beyond 30 s: from text to text, or windows side by side (faster)."),
+    ] = None,
     num_beams: Beams = None,
     max_new_tokens: Tokens = None,
     batch_duration: BatchDuration = 120.0,
@@ -53,7 +58,7 @@ def transcribe(
     engine: Annotated[str, typer.Option("--engine", help="The runtime.")] = "transformers",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file and line.")] = False,
 ) -> int:
-    r"""Turn audio files into text: to the standard output, into a folder, or beside the audio.
+    """Turn audio files into text: to the standard output, into a folder, or beside the audio.
 
     Times are asked of the model where the format shows them (srt, vtt, tsv, json). One bad file is reported and the
     others go on; the exit code is then 1.
@@ -89,7 +94,9 @@ def transcribe(
 
     runtime: Any = manager().registry.load("engine", engine)
     opened = runtime.open(model, device=device, batch_duration=batch_duration)
-    decoding = changed(opened.decoding, language, task, num_beams, max_new_tokens, timestamps=times)
+    decoding = changed(
+        opened.decoding, language, task, num_beams, max_new_tokens, timestamps=times, long_audio=long_audio
+    )
     console.say(f"decoding: {describe(decoding)}")
     report = _Report(plan, json=json)
     for result in run(plan.todo, opened, decoding=decoding, progress=console.progress()):
@@ -202,7 +209,7 @@ class _Report:
         if format == "json":
             self._line(name, transcript)
         elif self._plan.many:
-            console.write(f"{name}\n{FORMATS[format](transcript)}")
+            console.write(f"{name}\n{FORMATS[format](transcript)}\n")
         else:
             console.write(FORMATS[format](transcript))
 
@@ -230,7 +237,8 @@ class _Report:
     def end(self) -> int:
         """The last line, and the exit code."""
         seconds = time.perf_counter() - self._begin
-        parts = [f"{self._good} files, {console.clock(self._duration)} of audio in {seconds:.1f} s"]
+        files = "1 file" if self._good == 1 else f"{self._good} files"
+        parts = [f"{files}, {console.clock(self._duration)} of audio in {seconds:.1f} s"]
         if self._duration:
             parts.append(f"real-time factor {seconds / self._duration:.3f}")
         if self._plan.existing:

@@ -64,7 +64,7 @@ def evaluate(
             skipped=skipped,
             progress=progress,
         ):
-            normalise = normalised(utterance.language)
+            normalise = normalised(utterance.language, transcript.language)
             scored = Scored.of(utterance, transcript.text, normalise(utterance.text or ""), normalise(transcript.text))
             tally.add(scored)
             lines.add(utterance.id, scored.as_json())
@@ -79,13 +79,16 @@ def evaluate(
     return scores
 
 
-def _normaliser(model: OpenModel, decoding: Decoding) -> Callable[[str | None], Callable[[str], str]]:
-    """Language of an utterance -> its normaliser; without one, that of the decoding, then of the `[text]` rules."""
-    spelling = english_spelling_of(getattr(model.bundle.processor, "tokenizer", None))
-    fallback = "en" if decoding.task == "translate" else decoding.language or model.text.language
+def _normaliser(model: OpenModel, decoding: Decoding) -> Callable[[str | None, str | None], Callable[[str], str]]:
+    """(language of an utterance, language of its transcript) -> the normaliser of both.
 
-    def of(language: str | None) -> Callable[[str], str]:
-        return scoring_normalizer("en" if decoding.task == "translate" else language or fallback, spelling)
+    Where the data name no language, it is that of the decoding, of the `[text]` rules, or what the model heard.
+    """
+    spelling = english_spelling_of(getattr(model.bundle.processor, "tokenizer", None))
+    known = decoding.language or model.text.language
+
+    def of(named: str | None, heard: str | None) -> Callable[[str], str]:
+        return scoring_normalizer("en" if decoding.task == "translate" else named or known or heard, spelling)
 
     return of
 
