@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from voxcli.api import Augmentation, Bundle, Limits, Task
 from voxcli.data.preparation import Preparation, Skip
@@ -110,7 +110,7 @@ class Loader:
             for made in loader:
                 if isinstance(made, VoxError):
                     raise made
-                yield made
+                yield replace(made, tensors={name: _received(value) for name, value in made.tensors.items()})
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -136,9 +136,12 @@ class _Batches(Dataset[Batch | VoxError]):
 
     def __getitem__(self, index: int) -> Batch | VoxError:
         try:
-            return self._batch(index)
+            made = self._batch(index)
         except VoxError as error:
             return error
+        if get_worker_info() is None:
+            return made
+        return replace(made, tensors={name: _sent(value) for name, value in made.tensors.items()})
 
     def _batch(self, index: int) -> Batch:
         rows = self._batches[index]
@@ -195,6 +198,27 @@ class _Gathered:
         self.items: list[dict[str, Any]] = []
         self.durations: list[float] = []
         self.skipped: list[tuple[str, str]] = []
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A tensor on its way between processes: an array through the pipe.
+
+    As a tensor it would go through shared memory, which containers give 64 MB of, by a thread in the worker that
+    prints a traceback when the parent stops early.
+    """
+
+    array: NDArray[Any]
+
+
+def _sent(value: Any) -> Any:
+    """A value of `Batch.tensors` as it leaves a worker."""
+    return _Sent(value.numpy()) if isinstance(value, torch.Tensor) and value.dtype != torch.bfloat16 else value
+
+
+def _received(value: Any) -> Any:
+    """A value of `Batch.tensors` as `Task.collate` made it."""
+    return torch.from_numpy(value.array) if isinstance(value, _Sent) else value
 
 
 def _quiet_worker(_worker: int) -> None:

@@ -1,0 +1,154 @@
+"""Batches by duration: the budget, the padding, the order, the share of each process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voxcli.augment.speed import Speed
+from voxcli.data.batches import MAX_PADDING, DurationBatches, by_duration, lengthened, padding_share
+from voxcli.errors import DataError
+
+
+def speech(count, seed=0):
+    """Durations as speech corpora have them: many short, few long."""
+    return np.random.default_rng(seed).gamma(2.5, 1.5, count).clip(0.4, 40.0).astype(np.float32)
+
+
+def seconds(durations, batches):
+    return [len(batch) * float(durations[batch].max()) for batch in batches]
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 400, 3000])
+@pytest.mark.parametrize("budget", [20.0, 160.0])
+@pytest.mark.parametrize("world", [1, 3])
+def test_every_row_once_and_no_batch_over_its_budget(count, budget, world):
+    durations = speech(count)
+    made = DurationBatches(durations, batch_duration=budget, batch_size=None, seed=1)
+    for epoch in range(3):
+        batches = made.epoch(epoch, world)
+        assert len(batches) % world == 0
+        if count >= world:
+            assert sorted(np.concatenate(batches)) == list(range(count))
+        assert all(
+            total <= budget + 1e-3
+            for batch, total in zip(batches, seconds(durations, batches), strict=True)
+            if len(batch) > 1
+        )
+
+
+@pytest.mark.parametrize("count", [60, 400, 3000, 20000])
+@pytest.mark.parametrize("budget", [20.0, 80.0, 160.0])
+def test_padding_stays_small_and_batches_large(count, budget):
+    durations = speech(count)
+    made = DurationBatches(durations, batch_duration=budget, batch_size=None, seed=1)
+    for epoch in range(3):
+        assert made.padding_share(epoch) <= MAX_PADDING
+    shuffled = np.array_split(np.random.default_rng(0).permutation(count), len(made.epoch(0)))
+    assert padding_share(durations, shuffled) > 5 * made.padding_share(0)
+    if count == 20000 and budget >= 80.0:  # many clips: nothing stands in the way of full batches
+        assert np.median(seconds(durations, made.epoch(0))) > 0.95 * budget
+
+
+def test_more_padding_buys_larger_batches():
+    durations = speech(400)
+    counts = [
+        len(DurationBatches(durations, batch_duration=160.0, batch_size=None, seed=0, max_padding=share).epoch(0))
+        for share in (0.02, 0.05, 0.1, 1.0)
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] < counts[0] / 2
+
+
+def test_seed_and_epoch_decide():
+    durations = speech(500)
+    one, same, other = (DurationBatches(durations, batch_duration=60.0, batch_size=None, seed=s) for s in (1, 1, 2))
+    for epoch in range(3):
+        for a, b in zip(one.epoch(epoch), same.epoch(epoch), strict=True):
+            assert np.array_equal(a, b)
+    sets = [
+        {frozenset(batch.tolist()) for batch in batches} for batches in (one.epoch(0), one.epoch(1), other.epoch(0))
+    ]
+    assert len(sets[0] & sets[1]) < len(sets[0]) / 2  # other neighbours, not only another order
+    assert sets[0] != sets[2]
+
+
+def test_the_order_is_random():
+    durations = speech(3000)
+    longest = [
+        durations[batch].max()
+        for batch in DurationBatches(durations, batch_duration=30.0, batch_size=None, seed=0).epoch(0)
+    ]
+    assert abs(np.corrcoef(np.arange(len(longest)), longest)[0, 1]) < 0.2
+
+
+def test_a_longer_clip_stands_alone():
+    durations = np.array([1.0, 90.0, 1.0], dtype=np.float32)
+    batches = DurationBatches(durations, batch_duration=20.0, batch_size=None, seed=0).epoch(0)
+    assert sorted(map(len, batches)) == [1, 2]
+
+
+@pytest.mark.parametrize(("count", "size"), [(10, 4), (12, 4), (3, 8), (1, 1), (17, 2)])
+def test_batch_size(count, size):
+    made = DurationBatches(speech(count), batch_duration=None, batch_size=size, seed=0)
+    for epoch in range(5):
+        batches = made.epoch(epoch)
+        assert sorted(np.concatenate(batches)) == list(range(count))
+        sizes = sorted(map(len, batches), reverse=True)
+        assert sizes == [size] * (count // size) + ([count % size] if count % size else [])
+
+
+def test_both_limits_hold():
+    durations = speech(500)
+    batches = DurationBatches(durations, batch_duration=30.0, batch_size=5, seed=0).epoch(0)
+    assert max(map(len, batches)) == 5
+    assert max(seconds(durations, [b for b in batches if len(b) > 1])) <= 30.0 + 1e-3
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_get_an_even_share(world):
+    durations = speech(1000)
+    made = DurationBatches(durations, batch_duration=40.0, batch_size=None, seed=0)
+    batches = made.epoch(0, world)
+    assert len(batches) - len(made.epoch(0)) < world
+    gaps = []
+    for step in range(0, len(batches), world):
+        longest = [durations[batch].max() for batch in batches[step : step + world]]
+        gaps.append(max(longest) - min(longest))
+    assert np.median(gaps) < 0.5  # s; of two batches drawn at random it is more than 2
+    assert {len(batches[rank::world]) for rank in range(world)} == {len(batches) // world}
+
+
+def test_fewer_rows_than_processes_repeat():
+    batches = DurationBatches([1.0, 2.0], batch_duration=10.0, batch_size=None, seed=0).epoch(0, world=4)
+    assert len(batches) == 4
+    assert {int(row) for batch in batches for row in batch} == {0, 1}
+
+
+def test_nothing_to_batch():
+    assert DurationBatches([], batch_duration=10.0, batch_size=None, seed=0).epoch(0, world=2) == []
+    assert by_duration([], batch_duration=10.0) == []
+
+
+def test_refusals():
+    with pytest.raises(DataError, match="no known duration"):
+        DurationBatches([1.0, float("nan")], batch_duration=10.0, batch_size=None, seed=0)
+    with pytest.raises(DataError, match="need a size"):
+        DurationBatches([1.0], batch_duration=None, batch_size=None, seed=0)
+    with pytest.raises(DataError, match="cannot hold"):
+        DurationBatches([1.0], batch_duration=0.0, batch_size=None, seed=0)
+
+
+def test_for_evaluation_the_longest_come_first():
+    durations = speech(300)
+    batches = by_duration(durations, batch_duration=60.0)
+    assert sorted(np.concatenate(batches)) == list(range(300))
+    longest = [durations[batch].max() for batch in batches]
+    assert longest == sorted(longest, reverse=True)
+    some = by_duration(durations, batch_duration=60.0, rows=np.array([5, 7, 250]))
+    assert sorted(np.concatenate(some)) == [5, 7, 250]
+
+
+def test_room_for_augmentation():
+    assert lengthened([1.0, 9.0], [Speed(factors=(0.9, 1.1))]) == pytest.approx([1 / 0.9, 10.0])
+    assert lengthened([1.0], [Speed(factors=(0.5,), p=0.0)]) == pytest.approx([1.0])

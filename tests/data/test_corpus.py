@@ -1,0 +1,271 @@
+"""From data sets to splits: what stays, what goes and what is said about it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import soundfile
+
+from voxcli.api import Limits, Utterance
+from voxcli.data.corpus import load_splits
+from voxcli.data.filters import refused
+from voxcli.errors import DataError
+from voxcli.recipe.schema import Filter, Holdout, TextRules
+
+
+@dataclass(frozen=True)
+class Given:
+    """A data set of utterances that are given, split by split."""
+
+    train: tuple[Utterance, ...] = ()
+    validation: tuple[Utterance, ...] = ()
+    test: tuple[Utterance, ...] = ()
+
+    def utterances(self, split):
+        yield from getattr(self, split)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOX_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def sound(tmp_path):
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, np.zeros(80 * 16000, dtype=np.float32), 16000)
+    return path
+
+
+@pytest.fixture
+def say(sound):
+    """An utterance of a text, 2 s long unless told otherwise."""
+
+    def made(text, id=None, duration=2.0, **fields):
+        return Utterance(id=id or f"u-{text}", audio=sound, duration=duration, text=text, **fields)
+
+    return made
+
+
+LIMITS = Limits(
+    sampling_rate=16000, min_duration=0.1, max_duration=30.0, stride=320, max_label_length=None, n_parameters=1
+)
+
+
+def test_splits_texts_and_corpus(say):
+    data = Given(
+        train=(say("  Bir  İKİ", speaker="s"), say("Ilık")),
+        validation=(say("üç"),),
+        test=(say("Bir!"),),
+    )
+    splits = load_splits([data], Filter(), TextRules(language="tr", lowercase=True))
+    assert list(splits.train.texts) == ["bir iki", "ılık"]
+    assert splits.corpus.characters == " biklrı"
+    assert splits.corpus.n_utterances == 2
+    assert splits.corpus.duration == pytest.approx(4.0)
+    assert splits.unknown_characters == {"validation": {"ç": 1, "ü": 1}, "test": {"!": 1}}
+    first = splits.train.utterance(0)
+    assert (first.id, first.text, first.duration, first.speaker) == ("u-  Bir  İKİ", "bir iki", 2.0, "s")
+    assert splits.train.durations.dtype == np.float32
+    assert splits.drops == []
+
+
+def test_each_drop_names_its_key_and_limit(say, tmp_path):
+    exclude = tmp_path / "exclude.txt"
+    exclude.write_text("\ufeffbad-1\r\n\r\nu-named\n", encoding="utf-8")
+    data = Given(
+        train=(
+            say("good"),
+            say("named"),
+            say("", id="empty"),
+            say(None, id="none"),
+            say("no", id="two-letters", language="tr"),
+            say("other language", language="de"),
+            say("short", duration=0.2),
+            say("long", duration=12.0),
+            say("way too long a text for it", duration=0.6),
+            say("naïve café"),
+            say("x" * 40, duration=10.0),
+        )
+    )
+    rules = Filter(
+        min_duration=0.5,
+        max_duration=10.0,
+        min_characters=3,
+        max_characters=30,
+        max_characters_per_second=20.0,
+        allowed_characters="abcdefghijklmnopqrstuvwxyz",
+        languages=("tr",),
+        exclude=str(exclude),
+    )
+    splits = load_splits([data], rules)
+    assert list(splits.train.ids) == ["u-good"]
+    assert {drop.reason: (drop.count, drop.examples) for drop in splits.drops} == {
+        f"named in [filter] exclude = {str(exclude)!r}": (1, ("u-named",)),
+        "of another language than [filter] languages = ['tr']": (1, ("u-other language",)),
+        "no transcript": (1, ("none",)),
+        "text shorter than [filter] min_characters = 3": (2, ("empty", "two-letters")),
+        "text longer than [filter] max_characters = 30": (1, (f"u-{'x' * 40}",)),
+        "more text than [filter] max_characters_per_second = 20": (2, ("u-short", "u-way too long a text for it")),
+        "a character outside [filter] allowed_characters = 'abcdefghijklmnopqrstuvwxyz': é (1) ï (1)": (
+            1,
+            ("u-naïve café",),
+        ),
+        "longer than [filter] max_duration = 10 s": (1, ("u-long",)),
+    }
+    assert sum(drop.count for drop in splits.drops) == 10
+    [long] = [drop for drop in splits.drops if drop.key == "filter.max_duration"]
+    assert str(long) == "train: 1 utterance (12.0 s) left out, longer than [filter] max_duration = 10 s: u-long"
+    [finding] = splits.findings
+    assert finding.message == f"1 of 2 ids in [filter] exclude = {str(exclude)!r} stand in no split"
+    assert "train: 1 utterances, 2 s" in splits.report()
+
+
+def test_the_models_limits_hold_beside_the_filter(say):
+    data = Given(train=(say("a"), say("b", duration=31.0), say("c", duration=0.05)))
+    splits = load_splits([data], Filter(max_duration=60.0), limits=LIMITS)
+    assert list(splits.train.texts) == ["a"]
+    assert sorted(drop.reason for drop in splits.drops) == [
+        "longer than the 30 s that the model takes in one piece",
+        "shorter than the 0.1 s that the model needs",
+    ]
+    assert len(load_splits([data]).train) == 3
+
+
+def test_a_clip_of_exactly_the_limit_stays(say):
+    data = Given(train=(say("a", duration=12.3), say("b", duration=0.7)))
+    assert len(load_splits([data], Filter(min_duration=0.7, max_duration=12.3)).train) == 2
+
+
+def test_audio_that_cannot_be_used_is_named(say, tmp_path):
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF no sound")
+    data = Given(
+        train=(
+            say("good"),
+            Utterance("gone", tmp_path / "gone.wav", text="gone"),
+            Utterance("broken", broken, text="broken"),
+        )
+    )
+    splits = load_splits([data])
+    assert list(splits.train.ids) == ["u-good"]
+    [drop] = splits.drops
+    assert (drop.count, drop.reason, drop.examples) == (2, "the audio cannot be used", ("gone", "broken"))
+    assert [(split, name) for split, name, _ in splits.problems] == [("train", "gone"), ("train", "broken")]
+    assert "gone.wav" in splits.problems[0][2]
+
+
+def test_nothing_left_says_why(say):
+    with pytest.raises(DataError, match="nothing is left") as caught:
+        load_splits([Given(train=(say("a", duration=50.0), say("b", duration=40.0)))], Filter(max_duration=30.0))
+    assert caught.value.help == "2 left out, longer than [filter] max_duration = 30 s (for example u-a)"
+    with pytest.raises(DataError, match="no data set has utterances"):
+        load_splits([Given(test=(say("a"),))])
+    assert len(load_splits([Given(test=(say("a"),))], splits=("test",)).test) == 1
+
+
+def test_missing_exclude_file(say, tmp_path):
+    with pytest.raises(DataError, match="exclude"):
+        load_splits([Given(train=(say("a"),))], Filter(exclude=str(tmp_path / "no.txt")))
+
+
+def test_several_data_sets_keep_their_order_and_their_ids_apart(say):
+    one = Given(train=(say("a", id="x"), say("b", id="y")))
+    two = Given(train=(say("c", id="x"), say("d", id="z")))
+    three = Given(train=(say("e", id="x"),))
+    table = load_splits([one, two, three]).train
+    assert list(table.ids) == ["x", "y", "x@2", "z", "x@3"]
+    assert list(table.texts) == ["a", "b", "c", "d", "e"]
+    assert [table.utterance(row).text for row in range(5)] == ["a", "b", "c", "d", "e"]
+    assert table.utterance(2).id == "x@2"
+
+
+def test_labels_without_text(say):
+    data = Given(train=(say(None, id="1", label="cat"), say(None, id="2", label="bird")))
+    splits = load_splits([data], transcripts=False)
+    assert splits.corpus.labels == ("bird", "cat")
+    assert splits.corpus.characters == ""
+    assert list(splits.train.texts) == [None, None]
+
+
+def phrases(say, count, repeats=3):
+    return tuple(
+        say(("Phrase {}.", "phrase {}", "PHRASE {}!")[turn % 3].format(n), id=f"{n}-{turn}")
+        for n in range(count)
+        for turn in range(repeats)
+    )
+
+
+def test_holdout_never_parts_equal_texts(say):
+    data = Given(train=phrases(say, 200))
+    splits = load_splits([data], holdout=Holdout(validation=0.2, test=0.1))
+    said = [{text.lower().strip(".!") for text in splits.split(name).texts} for name in ("train", "validation", "test")]
+    assert not said[0] & said[1]
+    assert not said[0] & said[2]
+    assert not said[1] & said[2]
+    assert set().union(*said) == {f"phrase {n}" for n in range(200)}
+    assert 0.1 < len(splits.validation) / 600 < 0.3
+    assert 0.04 < len(splits.test) / 600 < 0.17
+    assert splits.findings == []
+
+
+def test_a_holdout_does_not_depend_on_the_splits_asked_for_or_on_new_data(say):
+    shares = Holdout(validation=0.2, test=0.1)
+    data = Given(train=phrases(say, 100))
+    whole = load_splits([data], holdout=shares)
+    only_test = load_splits([data], holdout=shares, splits=("test",))
+    assert list(only_test.test.ids) == list(whole.test.ids)
+    assert list(load_splits([data], holdout=shares, splits=("train",)).train.ids) == list(whole.train.ids)
+    more = load_splits([data, Given(train=tuple(say(f"other {n}") for n in range(50)))], holdout=shares)
+    assert set(whole.test.ids) <= set(more.test.ids)
+    assert set(whole.train.ids) <= set(more.train.ids)
+
+
+def test_a_split_of_the_datas_own_wins_over_the_holdout(say):
+    data = Given(train=phrases(say, 30), validation=(say("own"),))
+    splits = load_splits([data], holdout=Holdout(validation=0.5))
+    assert list(splits.validation.ids) == ["u-own"]
+    assert len(splits.train) == 90
+
+
+def test_few_texts_make_a_poor_holdout(say):
+    splits = load_splits([Given(train=phrases(say, 3, repeats=30))], holdout=Holdout(validation=0.01))
+    assert len(splits.validation) == 30
+    [finding] = splits.findings
+    assert finding.message == "[holdout] validation took 30 of 90 utterances with 1 different text"
+    with_one = load_splits([Given(train=phrases(say, 1))], holdout=Holdout(validation=0.01))
+    assert len(with_one.train) == 3
+    assert len(with_one.validation) == 0
+
+
+def test_texts_on_both_sides_are_reported(say):
+    data = Given(train=(say("one"), say("two")), test=(say("One!"), say("three")))
+    [finding] = load_splits([data]).findings
+    assert finding.level == "warning"
+    assert finding.message == "1 of 2 test utterances say what also stands in train"
+    assert finding.utterances == ("u-One!",)
+
+
+def test_refused_by_the_task(say):
+    table = load_splits([Given(train=(say("ok"), say("too many words"), say("fine")))]).train
+    kept, drops = refused(table, "train", lambda u: "label too long" if len(u.text) > 5 else None)
+    assert list(kept.texts) == ["ok", "fine"]
+    assert [(d.reason, d.count, d.examples) for d in drops] == [("label too long", 1, ("u-too many words",))]
+
+
+def test_a_table_is_small_picklable_and_has_a_fingerprint(say):
+    data = Given(train=phrases(say, 20))
+    table = load_splits([data]).train
+    again = load_splits([data]).train
+    other = load_splits([data], text=TextRules(lowercase=True)).train
+    assert table.fingerprint == again.fingerprint != other.fingerprint
+    sent = pickle.loads(pickle.dumps(table))
+    assert [sent.utterance(row) for row in range(60)] == list(table)
+    part = table.select([5, 3])
+    assert [part.utterance(0), part.utterance(1)] == [table.utterance(5), table.utterance(3)]
+    assert list(part.durations) == [2.0, 2.0]
+    assert list(table.ids[1:3]) == list(table.ids)[1:3]
+    assert table.ids[-1] == "19-2"
