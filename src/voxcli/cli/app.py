@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 import voxcli
+from voxcli.cli import console
 from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, RecipeError, VoxError
 
 log = logging.getLogger(__name__)
@@ -108,14 +109,51 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _plugins(paths: list[Path] | None) -> None:
+    """Before the command is looked up: it may be one of the file's."""
+    if paths:
+        from voxcli.plugins.manager import use_files
+
+        use_files(paths)
+
+
+def _verbose(times: int) -> None:
+    if times:
+        console.start(verbosity=times)
+
+
+def _quiet(asked: bool) -> None:
+    if asked:
+        console.start(verbosity=-1)
+
+
 def vox(
     plugin: Annotated[
-        list[Path] | None, typer.Option("--plugin", metavar="FILE.py", help="Load a one-off plugin file; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            "--plugin",
+            metavar="FILE.py",
+            callback=_plugins,
+            is_eager=True,
+            help="Load a one-off plugin file; repeatable.",
+        ),
     ] = None,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; twice for all.")
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            callback=_verbose,
+            is_eager=True,
+            show_default=False,
+            help="Say more; twice for all.",
+        ),
     ] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors and results only.")] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", callback=_quiet, is_eager=True, help="Errors and results only."),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -124,13 +162,6 @@ def vox(
 
     The options below may stand before or after the command.
     """
-    from voxcli.cli import console
-
-    console.start(verbosity=-1 if quiet else verbose)
-    if plugin:
-        from voxcli.plugins.manager import use_files
-
-        use_files(plugin)
 
 
 def _group() -> Any:
@@ -168,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `vox` and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    console.start()
     try:
         return _run(given)
     except VoxError as error:

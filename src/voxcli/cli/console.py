@@ -38,13 +38,23 @@ def start(*, verbosity: int = 0) -> None:
 
 
 def write(text: str) -> None:
-    """A result on stdout, as it is."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    """A result on stdout, as it is; above a live bar where both are on the same terminal."""
+    text = text if text.endswith("\n") else text + "\n"
+    if _live is not None and sys.stdout.isatty():
+        _live.console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def write_json(value: Any) -> None:
     """A result for a script on stdout."""
-    write(json.dumps(value, ensure_ascii=False, indent=2))
+    write(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON with the letters of every script as they are."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
 def say(text: str) -> None:
@@ -218,4 +228,5 @@ def _display() -> Any:
         TextColumn("{task.fields[facts]}", markup=False),
         console=Console(stderr=True),
         refresh_per_second=4,
+        redirect_stdout=False,  # rich would send results that go to a file to the terminal instead
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from voxcli.cli import console
+from voxcli.errors import UsageError
 
 app = typer.Typer(help="Check, show, list and write recipes.", no_args_is_help=True)
 
@@ -71,4 +72,52 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def schema(out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here.")] = None) -> None:
-    """Print the JSON Schema of recipes, composed from the installed plugins, for completion in editors."""
+    """Print the JSON Schema of recipes, composed from the installed plugins, for completion in editors.
+
+    Editors that use taplo take it from a first line `#:schema ./vox.schema.json`.
+    """
+    from voxcli.plugins.manager import manager
+    from voxcli.recipe.schema_json import schema as compose
+
+    composed = compose(manager().registry)
+    if out is None:
+        console.write_json(composed)
+        return
+    out.write_text(console.json_text(composed), encoding="utf-8")
+    console.say(f"wrote {out}; a recipe takes it from its first line: #:schema ./{out.name}")
+
+
+@app.command()
+def new(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="A folder of data, or a manifest.", show_default=False)
+    ] = None,
+    task: Annotated[str, typer.Option("--task", metavar="ctc|seq2seq", help="What is learned.")] = "seq2seq",
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", metavar="NAME", help="The model to start from.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here, not to stdout.")] = None,
+) -> None:
+    """Write a commented first recipe for a folder of data.
+
+    It looks into the folder: a Common Voice release, a manifest (csv, tsv, jsonl, parquet), LibriSpeech-style
+    transcripts, text files beside the audio, a saved Hugging Face data set.
+    """
+    from voxcli.plugins.manager import manager
+    from voxcli.recipe.look import counted, look
+    from voxcli.recipe.starter import CHECKPOINTS, starter
+
+    if folder is None:
+        raise UsageError("name a folder of data", help="vox recipe new recordings/ --task ctc --out recipe.toml")
+    if task not in CHECKPOINTS:
+        raise UsageError(f"there is no starter for the task '{task}'", help=f"tasks: {', '.join(CHECKPOINTS)}")
+    if out is not None and out.exists():
+        raise UsageError(f"{out} exists already", help="give another --out, or remove it")
+    console.say(f"looking into {folder}")
+    found = look(folder, manager().registry)
+    text = starter(found, task, source=folder, out=out, checkpoint=checkpoint)
+    if out is None:
+        console.write(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    console.say(f"wrote {out}: {found.layout}, {counted(found.counts)}\nnext: vox recipe check {out}")

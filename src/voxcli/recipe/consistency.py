@@ -70,9 +70,15 @@ def check(tables: Tables, core: Mapping[str, Any], backend: type | None, task: A
 
 
 def own_findings(component: Any, at: Key, problems: Problems) -> None:
-    """What a component's optional `findings()` says of its own keys, with the path that leads there."""
-    for finding in getattr(component, "findings", tuple)() if component is not None else ():
-        problems.findings.append(replace(finding, path=(*at, *finding.path), code=finding.code or "R016"))
+    """What a component's optional `findings()` says of its own keys, with the path that leads there.
+
+    Nothing is repeated of a path that is already known to be missing.
+    """
+    missing = {finding.path for finding in problems.findings if finding.code == "R017"}
+    for finding in getattr(component, "findings", tuple)():
+        path = (*at, *finding.path)
+        if path not in missing:
+            problems.findings.append(replace(finding, path=path, code=finding.code or "R016"))
 
 
 def place_of(finding: Finding, places: Mapping[Key, Place]) -> Place | None:

@@ -6,8 +6,8 @@ hub id as well). `~` is the home folder. A relative path is looked for
     1. beside the file that sets it (the parent's file for an inherited key),
     2. in the working directory,
 
-and becomes absolute where it is found. Where it is not, it stays as it is: `recipe check` warns, and what needs it
-says so with its own error. On the command line, the working directory alone counts.
+and becomes absolute where it is found. Where it is not, it stays as it is and R017 says so: an error where the recipe
+is about to be run, a warning where it is only read. On the command line, the working directory alone counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAYBE_REMOTE = frozenset({"checkpoint", "path", "paths"})
 def located(
     cls: type, table: Mapping[str, Any], at: Key, places: Mapping[Key, Place], problems: Problems
 ) -> dict[str, Any]:
-    """The path keys of a valid table with what they mean; a local path that is not there becomes a warning (R017)."""
+    """The path keys of a table with what they mean; a local path that is not there becomes a finding (R017)."""
     found: dict[str, Any] = {}
     for name, surely in _path_keys(cls, table):
         place = nearest(places, (*at, name)) or Place("default")
@@ -38,7 +38,7 @@ def located(
                 beside = f"beside {place.name} and " if place.path is not None else ""
                 help = f"looked {beside}in the working directory" if _relative(value) else None
                 message = f"{dotted((*at, name))}: there is no {value}"
-                problems.add("R017", message, help, (*at, name), level="warning")
+                problems.add("R017", message, help, (*at, name), level=problems.missing)
         texts = [str(path) if path is not None else value for value, path in zip(values, where, strict=True)]
         found[name] = texts if isinstance(table[name], list) else texts[0]
     return found

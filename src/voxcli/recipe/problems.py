@@ -7,7 +7,7 @@ R004  no such component, or none named               R013  a metric that the tas
 R005  a key that its table does not have             R014  load_in_8bit and load_in_4bit
 R006  a value of the wrong type, or out of range     R015  quantization without adapter
 R007  a key or section that has to be there          R016  what a component found about its own keys
-R008  an override of the command line                R017  a path that does not exist here (warning)
+R008  an override of the command line                R017  a path that does not exist here
 R009  a component that cannot be imported
 """
 
@@ -22,11 +22,15 @@ from voxcli.api import Finding
 from voxcli.errors import RecipeError
 from voxcli.recipe.where import Key, Place
 
+Missing = Literal["error", "warning"]
+"""What a path that does not exist here is (R017)."""
+
 
 class Problems:
     """Findings so far, and the places of keys that no longer stand in the tables."""
 
-    def __init__(self) -> None:
+    def __init__(self, missing: Missing = "error") -> None:
+        self.missing: Missing = missing
         self.findings: list[Finding] = []
         self.places: dict[Key, Place] = {}
 

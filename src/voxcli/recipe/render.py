@@ -63,8 +63,6 @@ def _table(table: Mapping[str, Any], at: Key, places: Mapping[Key, Place] | None
     for _, found, key in inner:
         header = ".".join(_key(part) for part in key if isinstance(part, str))
         if isinstance(found, dict):
-            if not found and len(key) > 1:
-                continue  # an empty table of a component says nothing
             yield "", ""
             yield f"[{header}]", ""
             yield from _table(found, key, places)
@@ -80,12 +78,16 @@ def _is_list_of_tables(found: Any) -> bool:
 
 
 def _key(name: str) -> str:
-    return name if bare(name) else json.dumps(name, ensure_ascii=False)
+    return name if bare(name) else _text(name)
+
+
+def _text(found: str) -> str:
+    return json.dumps(found, ensure_ascii=False).replace("\x7f", "\\u007f")  # DEL: JSON lets it stand, TOML does not
 
 
 def _value(found: Any) -> str:
     if isinstance(found, str):
-        return json.dumps(found, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _text(found)
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, float):

@@ -16,7 +16,7 @@ from voxcli.api import Finding
 from voxcli.errors import PluginError, RecipeError, VoxError
 from voxcli.recipe import consistency, paths, schema
 from voxcli.recipe.load import Tables, finish, load
-from voxcli.recipe.problems import Problems
+from voxcli.recipe.problems import Missing, Problems
 from voxcli.recipe.recipe import Recipe
 from voxcli.recipe.schema import CORE, OPTIONAL, SECTIONS, homes_of
 from voxcli.recipe.validate import defaults, validate, value
@@ -41,19 +41,32 @@ DEFAULT_BACKEND = "accelerate"
 DEFAULT_SEED = 0
 
 
-def resolve(source: str | Path, overrides: Sequence[str] = (), *, registry: Registry | None = None) -> Recipe:
-    """Resolve a recipe's file, or a shipped recipe by its name. Raises `RecipeError` with every finding."""
-    problems = Problems()
+def resolve(
+    source: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    registry: Registry | None = None,
+    missing: Missing = "warning",
+) -> Recipe:
+    """Resolve a recipe's file, or a shipped recipe by its name. Raises `RecipeError` with every finding.
+
+    `missing="error"` refuses paths that do not exist here, as a run has to; else they are in `Recipe.warnings`.
+    """
+    problems = Problems(missing)
     tables = load(source, overrides, problems)
     path = next((place.path for key, place in tables.places.items() if not key), None)
     return _Resolution(tables, problems, registry, path).recipe()
 
 
 def resolve_tables(
-    tables: Mapping[str, Any], overrides: Sequence[str] = (), *, registry: Registry | None = None
+    tables: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    registry: Registry | None = None,
+    missing: Missing = "warning",
 ) -> Recipe:
     """Resolve tables that stand in no file, for example those of a run. Raises `RecipeError` with every finding."""
-    problems = Problems()
+    problems = Problems(missing)
     plain = Tables(copy.deepcopy(dict(tables)))
     for name in ("extends", "unset"):
         if plain.values.pop(name, None) is not None:
