@@ -19,6 +19,7 @@ from voxcli.api import Bundle, Limits, Task
 from voxcli.data.batches import DurationBatches
 from voxcli.data.corpus import Splits
 from voxcli.data.loading import Loader
+from voxcli.models.settings import write_settings
 from voxcli.plugins.manager import manager
 from voxcli.progress import NULL, Bar, Progress
 from voxcli.recipe.resolve import Recipe

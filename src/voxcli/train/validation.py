@@ -14,6 +14,7 @@ import torch
 from voxcli.data.batches import by_duration
 from voxcli.data.loading import Loader
 from voxcli.evaluate.predict import predict
+from voxcli.tasks.metrics import METRICS
 from voxcli.train import device, processes
 from voxcli.train.randomness import undisturbed
 
@@ -56,8 +57,8 @@ def evaluate(run: Run) -> dict[str, float]:
         sums += figures
     references = [pairs[name][0] for name in sorted(pairs)]  # in one order, however many processes there are
     hypotheses = [pairs[name][1] for name in sorted(pairs)]
-    scores = run.task.score(hypotheses, references)
-    return {**{name: float(scores[name]) for name in run.metrics}, "loss": float(sums[0] / max(sums[1], 1.0))}
+    scores = {name: METRICS[name].compute(hypotheses, references) for name in run.metrics}
+    return {**scores, "loss": float(sums[0] / max(sums[1], 1.0))}
 
 
 def _texts(run: Run, rows: np.ndarray) -> dict[str, tuple[str, str]]:
