@@ -137,8 +137,8 @@ def _manifests(folder: Path) -> tuple[dict[str, Any], str] | None:
     if len(chosen := named if len(named) == 1 else files) == 1:
         return {"type": "manifest", "path": str(chosen[0])}, "a manifest"
     if files:
-        names = ", ".join(one.name for one in files[:12])
-        raise DataError(f"{folder} holds {len(files)} tables: {names}", help=f"name one: {files[0]}")
+        shown = ", ".join(one.name for one in files[:12])
+        raise DataError(f"{folder} holds {len(files)} tables: {shown}", help=f"name one: {files[0]}")
     return None
 
 

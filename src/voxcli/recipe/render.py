@@ -10,6 +10,7 @@ from voxcli.api import Finding
 from voxcli.recipe.where import Key, Place, bare, nearest
 
 WIDEST_LINE = 160  # characters of a source line that are shown
+COLUMN = 40  # where the comments of resolved tables begin
 
 
 def findings(found: Sequence[Finding], places: Mapping[Key, Place]) -> str:
@@ -46,9 +47,7 @@ def toml(tables: Mapping[str, Any], places: Mapping[Key, Place] | None = None) -
         rows.pop(0)
     if places is None:
         return "\n".join(left for left, _ in rows) + "\n"
-    lefts = [len(left) for left, right in rows if right]
-    column = min(max(lefts, default=0), 48)
-    return "\n".join(f"{left:<{column}}  # {right}" if right else left for left, right in rows) + "\n"
+    return "\n".join(f"{left:<{COLUMN}} # {right}" if right else left for left, right in rows) + "\n"
 
 
 def _table(table: Mapping[str, Any], at: Key, places: Mapping[Key, Place] | None) -> Iterator[tuple[str, str]]:
@@ -56,7 +55,7 @@ def _table(table: Mapping[str, Any], at: Key, places: Mapping[Key, Place] | None
     inner = []
     for name, found in table.items():
         key = (*at, name)
-        if isinstance(found, dict) or _is_list_of_tables(found):
+        if (isinstance(found, dict) and (found or not at)) or _is_list_of_tables(found):
             inner.append((name, found, key))
         elif found is not None:
             yield f"{_key(name)} = {_value(found)}", _origin(key, places)
@@ -93,7 +92,8 @@ def _value(found: Any) -> str:
     if isinstance(found, float):
         return repr(found)  # also inf and nan, which TOML writes alike
     if isinstance(found, dict):
-        return "{ " + ", ".join(f"{_key(name)} = {_value(inner)}" for name, inner in found.items()) + " }"
+        inside = ", ".join(f"{_key(name)} = {_value(inner)}" for name, inner in found.items())
+        return f"{{ {inside} }}" if inside else "{}"
     if isinstance(found, list | tuple):
         return "[" + ", ".join(_value(inner) for inner in found) + "]"
     return str(found)
