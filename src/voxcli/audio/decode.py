@@ -94,6 +94,8 @@ def check(path: str | Path) -> os.stat_result:
         raise DataError(f"{path} does not exist", help="correct the path, or take the row out") from None
     except OSError as error:
         raise _unreadable(str(path), error) from error
+    except ValueError as error:  # a null byte
+        raise DataError(f"{str(path)!r} is no path: {error}", help="correct the path, or take the row out") from error
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
         raise DataError(f"{path} is {what}, not an audio file", help="name the file itself")

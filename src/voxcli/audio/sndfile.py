@@ -127,10 +127,23 @@ def damaged(name: str, reason: object) -> DataError:
     return DataError(f"{name} is damaged: {reason}", help="copy or download it again, or take it out")
 
 
+class _Forward(soundfile.SoundFile):
+    """Read from the beginning to the end: soundfile seeks after each read, which fails where the length is unknown."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextlib.contextmanager
 def _opened(source: Path | bytes, name: str) -> Iterator[soundfile.SoundFile]:
+    def content() -> io.BytesIO | str:
+        return io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
+
     try:
-        file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source))
+        file = soundfile.SoundFile(content())
+        if _frames(file) is None:
+            file.close()
+            file = _Forward(content())
     except soundfile.LibsndfileError as error:
         if error.code in FORMAT_UNKNOWN:
             raise NotForLibsndfile from error
@@ -161,7 +174,7 @@ def _blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
 
 
 def _check_end(source: Path | bytes, format: str, name: str) -> None:
-    if format not in ("WAV", "WAVEX", "OGG"):
+    if format not in ("WAV", "WAVEX", "AIFF", "OGG"):
         return
     with _bytes_of(source) as file:
         if truncated(file, format):

@@ -1,6 +1,6 @@
 """A file -> whether its end is missing, for the formats whose reader does not tell.
 
-libsndfile takes a WAV or an Ogg file that was cut off for a shorter one. RIFF says how long its data chunk has to be
+libsndfile takes a WAV, AIFF or Ogg file that was cut off for a shorter one. RIFF says how long its data chunk has to be
 (https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html), an Ogg page says it of itself (RFC 3533,
 section 6).
 """
@@ -17,24 +17,21 @@ STREAMED = 0x7FFFF000  # sox and ffmpeg write lengths from here on into a pipe
 
 def truncated(file: BinaryIO, format: str) -> bool:
     """Whether `file`, which libsndfile calls `format`, ends before it should. False where nothing is known."""
-    if format in ("WAV", "WAVEX"):
-        return _riff(file)
-    if format == "OGG":
-        return _ogg(file)
-    return False
+    if format in ("WAV", "WAVEX", "AIFF"):
+        return _chunks(file)
+    return _ogg(file) if format == "OGG" else False
 
 
-def _riff(file: BinaryIO) -> bool:
+def _chunks(file: BinaryIO) -> bool:
+    """RIFF is little-endian; AIFF (same site, AIFF) has the same layout big-endian."""
     size = file.seek(0, 2)
     file.seek(0)
-    head = file.read(12)
-    if head[:4] != b"RIFF":  # RIFX, RF64: left to libsndfile
-        return False
+    order, audio = {b"RIFF": ("<", b"data"), b"FORM": (">", b"SSND")}.get(file.read(12)[:4], ("", b""))
     at = 12
-    while at + 8 <= size:
+    while order and at + 8 <= size:  # RIFX and RF64 are left to libsndfile
         file.seek(at)
-        name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"data":
+        name, length = struct.unpack(f"{order}4sI", file.read(8))
+        if name == audio:
             return length not in UNKNOWN_LENGTHS and length < STREAMED and at + 8 + length > size
         at += 8 + length + length % 2
     return False
