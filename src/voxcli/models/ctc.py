@@ -14,10 +14,11 @@ weights, with the sizes in the recipe:
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxcli.api import Bundle, Corpus, Finding, Limits, config, field
@@ -124,6 +125,15 @@ class CTC:
             return None
         return {"mask_time_length": 10, "mask_feature_length": 10, **asked}
 
+    def saved_in(self, checkpoint: str) -> CTC:
+        """The same keys for a checkpoint that was trained with them: sizes and vocabulary are the checkpoint's now."""
+        return dataclasses.replace(self, checkpoint=checkpoint, architecture=None, config={}, vocabulary=None)
+
+    def frozen_names(self) -> str | None:
+        """Pattern of the layers that stay as they are, for an adapter to leave alone."""
+        first = "|".join(map(str, range(self.freeze_layers)))
+        return rf".*\.layers?\.({first})\..*" if self.freeze_layers else None
+
     def build(self, corpus: Corpus, **loading: Any) -> Bundle:
         """Load or initialise model and processor; `loading` goes to `from_pretrained`, dtype is float32 by default.
 
@@ -132,7 +142,7 @@ class CTC:
         from voxcli.models import ctc_build
         from voxcli.models.freezing import freeze_feature_encoder, freeze_layers
 
-        made = ctc_build.build(self, _config(self._key()), corpus, loading)
+        made = ctc_build.build(self, copy.deepcopy(_config(self._key())), corpus, loading)
         if self.freeze_feature_encoder:
             freeze_feature_encoder(made.model)
         if self.freeze_layers:
@@ -140,7 +150,7 @@ class CTC:
         return made
 
     def _key(self) -> str:
-        return json.dumps({"class": type(self).__name__, **asdict(self)}, sort_keys=True)
+        return json.dumps({"class": type(self).__name__, **dataclasses.asdict(self)}, sort_keys=True)
 
 
 @functools.lru_cache(maxsize=16)
@@ -181,8 +191,9 @@ def _limits(key: str) -> Limits:
 
     made, extractor = _config(key), _extractor(key)
     masked = ctc_config.has_own_masks(made) and getattr(made, "apply_spec_augment", True) and made.mask_time_prob > 0
-    # transformers refuses to mask a batch that has fewer frames than one mask; variances of log-mel need two frames
-    needed = made.mask_time_length if masked else 1
+    # transformers refuses to mask a batch that has fewer frames than one mask; means and variances (of log-mel, and of
+    # batch normalisation in Conformers) need two frames
+    needed = max(made.mask_time_length if masked else 2, 2)
     low, high = 0, ctc_frames.HORIZON
     while high - low > 1:
         middle = (low + high) // 2

@@ -37,7 +37,15 @@ def from_checkpoint(checkpoint: str, changes: Mapping[str, Any]) -> Any:
         )
     with quietly(), explained(checkpoint, "config"):
         config = AutoConfig.from_pretrained(checkpoint, **source(checkpoint))
-    return _finished(config, changes, checkpoint)
+    for key, value in _placed(config, changes, checkpoint).items():
+        if key == "encoder_config":
+            for inner, setting in value.items():
+                setattr(config.encoder_config, inner, setting)
+        else:
+            setattr(config, key, value)
+    if getattr(config, "vocab_size", None) is None:
+        config.vocab_size = NO_VOCABULARY_YET
+    return config
 
 
 def from_sizes(architecture: str, sizes: Mapping[str, Any], changes: Mapping[str, Any]) -> Any:
@@ -51,7 +59,15 @@ def from_sizes(architecture: str, sizes: Mapping[str, Any], changes: Mapping[str
         raise ModelError(
             f"there is no CTC architecture '{architecture}'", help=f"{meant}known: {', '.join(architectures())}"
         )
-    return _finished(AutoConfig.for_model(name), {**sizes, **changes}, name)
+    default = AutoConfig.for_model(name)
+    placed = {"vocab_size": NO_VOCABULARY_YET, "pad_token_id": 0, **_placed(default, {**sizes, **changes}, name)}
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        return type(default)(**placed)  # anew, because some sizes follow from others
+    except (StrictDataclassError, ValueError, TypeError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ModelError(f"the sizes do not make a {name}: {reason}", help="check [model.config]") from error
 
 
 def has_own_masks(config: Any) -> bool:
@@ -59,42 +75,31 @@ def has_own_masks(config: Any) -> bool:
     return hasattr(config, "mask_time_prob")
 
 
-def _finished(config: Any, changes: Mapping[str, Any], name: str) -> Any:
-    """The config with `changes` in their places, built anew so that what is derived from them is right."""
-    values = config.to_dict()
+def _placed(config: Any, changes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The changes with those that belong to the encoder under `encoder_config`."""
+    placed: dict[str, Any] = {}
     for key, value in changes.items():
         if key == "encoder_config" and isinstance(value, Mapping):
             for inner, setting in value.items():
-                _set(config, values, inner, setting, name, nested_only=True)
+                _place(config, placed, inner, setting, name, nested_only=True)
         else:
-            _set(config, values, key, value, name)
-    if values.get("vocab_size") is None:
-        values["vocab_size"] = NO_VOCABULARY_YET
-    try:
-        made = type(config).from_dict(values)
-    except (ValueError, TypeError) as error:
-        raise ModelError(
-            f"the sizes do not make a {name}: {str(error).splitlines()[0]}", help="check [model.config]"
-        ) from error
-    made._name_or_path = config._name_or_path
-    return made
+            _place(config, placed, key, value, name)
+    return placed
 
 
-def _set(config: Any, values: dict[str, Any], key: str, value: Any, name: str, *, nested_only: bool = False) -> None:
+def _place(config: Any, placed: dict[str, Any], key: str, value: Any, name: str, *, nested_only: bool = False) -> None:
     encoder = getattr(config, "encoder_config", None)
     for candidate in (key, _ALIASES.get(key, key)):
         if encoder is not None and hasattr(encoder, candidate):
-            values["encoder_config"][candidate] = value
+            placed.setdefault("encoder_config", {})[candidate] = value
             return
         if not nested_only and hasattr(config, candidate):
-            values[candidate] = value
+            placed[candidate] = value
             return
     known = [] if nested_only else [k for k in config.to_dict() if not k.startswith("_")]
     known += [] if encoder is None else list(encoder.to_dict())
     close = difflib.get_close_matches(key, known, n=1)
     raise ModelError(
         f"a {name} has no size called '{key}'",
-        help=f"did you mean `{close[0]}`?"
-        if close
-        else "see the architecture's config in the transformers documentation",
+        help=f"did you mean `{close[0]}`?" if close else "see the architecture's config in transformers' documentation",
     )

@@ -102,6 +102,10 @@ class Whisper:
 
         return clip_context.padded_duration(duration, window) if self.encoder_context == "clip" else window
 
+    def frozen_names(self) -> str | None:
+        """Pattern of the layers that stay as they are, for an adapter to leave alone."""
+        return r"model\.encoder\..*" if self.freeze_encoder else None
+
     def build(self, corpus: Corpus, **loading: Any) -> Bundle:
         """Load the checkpoint; `loading` goes to `from_pretrained`, and dtype is float32 unless it says otherwise.
 

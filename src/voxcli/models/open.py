@@ -1,0 +1,181 @@
+"""The name of a trained model -> the model, ready to transcribe, with everything that belongs to its decoding.
+
+A name is a run's folder (its best checkpoint, else its newest), a checkpoint, an adapter's folder, any folder that
+`save_pretrained` of transformers or peft wrote, or a hub id. Adapters are merged into their base, which is loaded in
+the precision asked for: a merged model is an ordinary one and as fast; trained over an int8 or 4-bit base it differs
+from what was trained by the rounding of that base.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxcli.api import Bundle, Corpus, Decoding, ModelFamily, Task
+from voxcli.errors import ModelError
+from voxcli.models.checkpoint import absolute, explained, quietly, read_config, read_json, source
+from voxcli.models.settings import Settings, read_settings
+from voxcli.plugins.manager import manager
+from voxcli.recipe.schema import TextRules
+
+if TYPE_CHECKING:
+    import torch
+
+_STEP = re.compile(r"step-(\d+)")
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A loaded model and how to use it."""
+
+    bundle: Bundle
+    task: Task
+    text: TextRules
+    """What was done to the transcripts it learned; references are scored after the same."""
+    decoding: Decoding
+    """How it decodes unless asked otherwise."""
+    folder: Path | None
+    """The checkpoint's folder; None for a model from the hub."""
+
+
+def open_model(
+    name: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    encoder_context: str | None = None,
+) -> OpenModel:
+    """Load a model for inference.
+
+    `device`: None takes the GPU where there is one. `dtype`: None is float32. `encoder_context` overrides how a Whisper
+    sees its clips ("window" or "clip"). Raises `ModelError` where there is no such model or it is of no known family,
+    `PluginError` where the plugin of its family is not installed.
+    """
+    import torch
+
+    checkpoint = locate(name)
+    settings = read_settings(checkpoint)
+    adapter = read_json(checkpoint, "adapter_config.json")
+    base = checkpoint if adapter is None else _base(checkpoint, adapter, settings)
+    family = settings.family() if settings is not None else _family_of(base)
+    family = _starting_from(family, base, whole=adapter is None)
+    if encoder_context is not None:
+        if not hasattr(family, "encoder_context"):
+            raise ModelError(
+                f"{name} is no Whisper, so encoder_context cannot be set", help="leave encoder_context out"
+            )
+        family = dataclasses.replace(family, encoder_context=encoder_context)
+    if isinstance(dtype, str):
+        dtype = getattr(torch, dtype)
+    corpus = Corpus(_characters(checkpoint) if adapter is not None else "", (), 0, 0.0)
+    bundle = family.build(corpus, dtype=dtype or torch.float32)
+    if adapter is not None:
+        bundle = bundle.replace(model=_merged(bundle.model, checkpoint))
+    bundle.model.eval().requires_grad_(False)
+    bundle.model.to(torch.device(device) if device is not None else _default_device())
+    return OpenModel(
+        bundle=bundle,
+        task=manager().registry.load("task", family.task)(),
+        text=settings.text_rules() if settings is not None else TextRules(),
+        decoding=settings.decoding_options() if settings is not None else _own_decoding(bundle.model),
+        folder=Path(checkpoint) if Path(checkpoint).is_dir() else None,
+    )
+
+
+def locate(name: str | Path) -> str:
+    """A name -> the checkpoint's folder, absolute, or a hub id. Raises `ModelError` for a run without checkpoints."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return str(name)
+    if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+        return absolute(str(folder))
+    best = folder / "best"
+    if best.is_dir():
+        return absolute(str(best))
+    steps = [(int(found[1]), step) for step in _steps(folder) if (found := _STEP.fullmatch(step.name))]
+    if steps:
+        return absolute(str(max(steps)[1]))
+    if (folder / "recipe.toml").is_file() or (folder / "checkpoints").is_dir():
+        raise ModelError(
+            f"the run {folder} has no checkpoint yet", help=f"train it first: vox train {folder}/recipe.toml --resume"
+        )
+    return absolute(str(folder))
+
+
+def _steps(folder: Path) -> list[Path]:
+    inside = folder / "checkpoints"
+    return [path for path in inside.iterdir() if path.is_dir()] if inside.is_dir() else []
+
+
+def _base(checkpoint: str, adapter: dict[str, Any], settings: Settings | None) -> str:
+    """The checkpoint an adapter belongs to. Raises `ModelError` where it cannot be found."""
+    named = (settings.base if settings is not None else None) or adapter.get("base_model_name_or_path")
+    if not named:
+        raise ModelError(
+            f"the adapter {checkpoint} does not say which model it belongs to",
+            help="write it into adapter_config.json as base_model_name_or_path",
+        )
+    try:
+        read_config(str(named))
+    except ModelError as error:
+        raise ModelError(
+            f"{checkpoint} is an adapter for '{named}', and that base model is missing: {error.message}",
+            help=f"{error.help or ''} The base's place stands in vox.json (base) and adapter_config.json "
+            "(base_model_name_or_path): change it there if the base has moved.".strip(),
+        ) from error
+    return str(named)
+
+
+def _family_of(checkpoint: str) -> ModelFamily:
+    """The family of a checkpoint that voxcli did not write, by its model_type."""
+    from voxcli.models import ctc_config
+
+    model_type = read_config(checkpoint)["model_type"]
+    if model_type != "whisper" and model_type not in ctc_config.architectures():
+        raise ModelError(
+            f"{checkpoint} is a {model_type} model; nothing here can transcribe with it",
+            help=f"known: whisper, {', '.join(ctc_config.architectures())}",
+        )
+    name = "whisper" if model_type == "whisper" else "ctc"
+    family: ModelFamily = manager().registry.load("model", name)(checkpoint=checkpoint)
+    return family
+
+
+def _starting_from(family: Any, checkpoint: str, *, whole: bool) -> Any:
+    """The family with another checkpoint. `whole`: its weights, sizes and vocabulary are all in that folder."""
+    if whole and hasattr(family, "saved_in"):
+        return family.saved_in(checkpoint)
+    return dataclasses.replace(family, checkpoint=checkpoint)
+
+
+def _characters(checkpoint: str) -> str:
+    """The characters of the tokenizer that was saved with an adapter: its output layer has one class for each."""
+    from transformers import AutoTokenizer
+
+    with quietly(), explained(checkpoint, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, **source(checkpoint))
+    special = {*tokenizer.all_special_tokens, getattr(tokenizer, "word_delimiter_token", None)}
+    return "".join(sorted(token for token in tokenizer.get_vocab() if len(token) == 1 and token not in special))
+
+
+def _merged(model: Any, checkpoint: str) -> Any:
+    from peft import PeftModel
+
+    with quietly(), explained(checkpoint, "adapter"):
+        return PeftModel.from_pretrained(model, checkpoint).merge_and_unload()
+
+
+def _own_decoding(model: Any) -> Decoding:
+    """What an ordinary checkpoint says of its decoding: language and task in its generation config."""
+    own = getattr(model, "generation_config", None)
+    task = getattr(own, "task", None)
+    return Decoding(language=getattr(own, "language", None), task="translate" if task == "translate" else "transcribe")
+
+
+def _default_device() -> torch.device:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
