@@ -36,6 +36,10 @@ def test_replacements_are_literal_and_in_order():
     assert normalize("a&b .* c", rules) == "a und b ! c"
 
 
+def test_replacements_meet_lower_cased_text():
+    assert normalize("Щука", TextRules(lowercase=True, replace={"щ": "sch"})) == "schука"
+
+
 def test_a_replacement_written_in_another_form_still_matches():
     assert normalize("caf\u00e9", TextRules(replace={"e\u0301": "e"})) == "cafe"
 

@@ -44,10 +44,11 @@ class TextRules:
     """BCP-47 or ISO 639 code; decides the casing of Turkish and Azerbaijani (I/ı, İ/i) and Lithuanian."""
     unicode_form: Literal["NFC", "NFKC", "NFD", "NFKD"] = "NFC"
     """Unicode normal form (UAX 15). NFKC also folds ligatures and full-width letters."""
-    replace: dict[str, str] = field(default_factory=dict)
-    """Literal strings and what takes their place, applied in order, for example { "&" = " and " }."""
     lowercase: bool = False
     """Lower case by the rules of `language`."""
+    replace: dict[str, str] = field(default_factory=dict)
+    """Literal strings and what takes their place, applied in order, for example { "&" = " and " }. Where `lowercase` is
+    set they meet lower-cased text."""
     remove: str = ""
     """Characters that are deleted, each one literally: no ranges, no patterns."""
     remove_punctuation: bool = False

@@ -58,10 +58,10 @@ def _prepare(key: _Key) -> Callable[[str], str]:
 
     def apply(text: str) -> str:
         text = unicodedata.normalize(form, text)
-        for old, new in pairs:
-            text = text.replace(old, new)
         if lowercase:
             text = lower(text, language)
+        for old, new in pairs:
+            text = text.replace(old, new)
         for sequence in sequences:
             text = text.replace(sequence, "")
         text = text.translate(table)
