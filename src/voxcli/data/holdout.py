@@ -38,8 +38,8 @@ def text_hashes(table: Table, *, progress: Progress = NULL) -> Hashes:
     key = scoring_normalizer(None)
     hashes = np.empty(len(table), dtype=np.uint64)
     with progress.task("comparing transcripts", total=len(table), unit="utterances") as bar:
-        for row, (name, text) in enumerate(zip(table.ids, table.texts, strict=True)):
-            said = (key(text) or text) if text else f"\0{name}"
+        for row, text in enumerate(table.texts):
+            said = (key(text) or text) if text else f"\0{table.ids[row]}"
             digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
             hashes[row] = int.from_bytes(digest, "little")
             bar.advance(1)

@@ -7,6 +7,7 @@ dotless i apart (I -> ı, İ -> i); Lithuanian keeps the dot of i and j under a 
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 DOT_ABOVE = "\u0307"
 
@@ -15,6 +16,7 @@ _LITHUANIAN = frozenset({"lt", "lit", "lithuanian"})
 _ABOVE = 230  # canonical combining class of marks that stand above their letter
 
 
+@lru_cache(maxsize=256)
 def primary_language(language: str | None) -> str:
     """The primary subtag in lower case, "" for None: "tr-TR" and "TR" -> "tr", "pt_BR" -> "pt"."""
     return (language or "").strip().lower().replace("_", "-").partition("-")[0]

@@ -20,11 +20,16 @@ _ENGLISH = frozenset({"en", "eng", "english"})
 # Words that a recogniser puts in brackets describe sounds: [music], (laughs). As in Whisper's normalisers.
 _BRACKETED = re.compile(r"[<\[][^>\]]*[>\]]|\([^)]+?\)")
 
-# NFKC takes these vowels apart, which nobody writes: sara am of Thai and of Lao
-_SARA_AM = (("\u0e4d\u0e32", "\u0e33"), ("\u0ecd\u0eb2", "\u0eb3"))
+_BRACKETS = frozenset("<[(")
 
-# Malayalam writes its final consonants as one letter or, in older text, as consonant + virama + joiner
-_CHILLU = tuple((consonant + "\u0d4d\u200d", letter) for consonant, letter in zip("ണനരലളക", "ൺൻർൽൾൿ", strict=True))
+# One spelling for what looks the same; the key is a sign without which nothing has to be done.
+_RESPELT = {
+    # NFKC takes the vowel sara am apart, which nobody writes: Thai and Lao
+    "\u0e4d": (("\u0e4d\u0e32", "\u0e33"),),
+    "\u0ecd": (("\u0ecd\u0eb2", "\u0eb3"),),
+    # Malayalam's final consonants are one letter or, in older text, consonant + virama + joiner
+    "\u0d4d": tuple((consonant + "\u0d4d\u200d", letter) for consonant, letter in zip("ണനരലളക", "ൺൻർൽൾൿ", strict=True)),
+}
 
 _APOSTROPHES = "\u02bb\u02bc"  # letters to Unicode, apostrophes to those who type: Ukrainian, Uzbek, Hawaiian
 
@@ -63,25 +68,36 @@ def _general(language: str) -> Callable[[str], str]:
     table = _Table()
 
     def apply(text: str) -> str:
-        text = unicodedata.normalize("NFKC", _BRACKETED.sub("", text))
-        for apart, whole in (*_SARA_AM, *_CHILLU):
-            text = text.replace(apart, whole)
-        text = lower(text, language).translate(table)
-        return " ".join(word for word in map(_bare, text.split()) if word)
+        if not _BRACKETS.isdisjoint(text):
+            text = _BRACKETED.sub("", text)
+        text = unicodedata.normalize("NFKC", text)
+        for sign, respellings in _RESPELT.items():
+            if sign in text:
+                for apart, whole in respellings:
+                    text = text.replace(apart, whole)
+        words = lower(text, language).translate(table).split()
+        if not table.marks.isdisjoint(text):
+            words = [word for word in (_bare(word, table.marks) for word in words) if word]
+        return " ".join(words)
 
     return apply
 
 
-def _bare(word: str) -> str:
+def _bare(word: str, marks: set[str]) -> str:
     """A word without marks at its beginning: their letter was a symbol (an emoji's variation selector)."""
     start = 0
-    while start < len(word) and unicodedata.category(word[start])[0] == "M":
+    while start < len(word) and word[start] in marks:
         start += 1
     return word[start:]
 
 
 class _Table(dict[int, str | None]):
     """A table for `str.translate` that decides each character once, when it first meets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks: set[str] = set()
+        """The marks met so far."""
 
     def __missing__(self, code: int) -> str | None:
         character = chr(code)
@@ -91,5 +107,7 @@ class _Table(dict[int, str | None]):
             decided = None
         elif category == "Cc" or category[0] in "PS" or character in _APOSTROPHES:
             decided = " "
+        if category[0] == "M":
+            self.marks.add(character)
         self[code] = decided
         return decided

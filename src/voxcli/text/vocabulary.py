@@ -89,7 +89,7 @@ class Vocabulary:
 
 
 def characters_outside(vocabulary: Vocabulary | str, texts: Iterable[str | None]) -> dict[str, int]:
-    """Characters of `texts` that the vocabulary lacks, with their counts, the most frequent first. Spaces are never outside."""
+    """Characters of `texts` that the vocabulary lacks, with their counts, the most frequent first. Never a space."""
     inside = vocabulary.characters if isinstance(vocabulary, Vocabulary) else vocabulary
     found = count_characters(texts)
     outside = {character: n for character, n in found.items() if not _is_space(character) and character not in inside}
