@@ -137,7 +137,6 @@ def prepare(recipe: Recipe, *, folder: Path | None = None, resume: bool = False,
         files.rewind(state.step)
         _write(files.recipe_path, toml(recipe.tables))
         _write(lock_path, json.dumps(versions, indent=1, ensure_ascii=False) + "\n")
-    made.bundle.model.to(made.device)
     run = Run(
         recipe=recipe,
         folder=files.path,
