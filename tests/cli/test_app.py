@@ -146,12 +146,19 @@ def test_a_command_that_cannot_be_built_is_named_and_left_out(project):
     assert "a command of vox_plugin_more cannot be used" in result.err
 
 
-def test_global_options_may_follow_the_command():
-    assert app.hoisted(["recipe", "check", "r", "--plugin", "a.py", "-q", "--", "-q"]) == [
-        *("--plugin", "a.py", "-q"),
-        *("recipe", "check", "r"),
-        *("--", "-q"),
-    ]
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("recipe check r --plugin a.py -q -- -q", "--plugin a.py -q recipe check r -- -q"),
+        ("-v --plugin a.py recipe list --plugin=b.py", "--plugin a.py --plugin=b.py -v recipe list"),
+        ("--plugin a.py other -q --plugin b.py", "--plugin a.py other -q --plugin b.py"),
+        ("--help --plugin a.py", "--plugin a.py --help"),
+        ("train r --plugin", "--plugin train r"),
+        ("", ""),
+    ],
+)
+def test_global_options_may_follow_the_command(given, expected):
+    assert " ".join(app.hoisted(given.split())) == expected
 
 
 def test_the_plugin_option_may_follow_the_command(project):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 import pytest
@@ -86,7 +87,10 @@ def test_show_says_where_each_value_was_set_and_reads_back(vox_project, good, sn
     )
     arguments = ("recipe", "show", "r.toml", "train.learning_rate=3e-4")
     shown = project.run(*arguments).assert_ok().out
-    snapshot(shown.replace(str(project.path), "/project"), "show.toml")
+    snapshot(
+        re.sub(r'/project/recordings" +#', '/project/recordings" #', shown.replace(str(project.path), "/project")),
+        "show.toml",
+    )
     project.write({"again.toml": shown})
     again = project.run("recipe", "show", "again.toml", "--json").assert_ok().out
     assert json.loads(again) == json.loads(project.run(*arguments, "--json").assert_ok().out) == tomllib.loads(shown)

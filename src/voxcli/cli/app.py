@@ -35,7 +35,7 @@ COMMANDS = {
 """name -> (where it lives, its line in `vox --help`)"""
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-GLOBAL_FLAGS = ("--verbose", "-v", "--quiet", "-q")
+GLOBAL_FLAGS = ("--verbose", "-v", "-vv", "--quiet", "-q")
 
 
 def command_of(name: str, target: Any, **settings: Any) -> Any:
@@ -178,21 +178,29 @@ def _group() -> Any:
 
 
 def hoisted(arguments: Sequence[str]) -> list[str]:
-    """Move the global options before the command, so that they may be written after it too."""
-    front: list[str] = []
-    rest = list(arguments)
-    tail = rest[rest.index("--") :] if "--" in rest else []
-    rest = rest[: len(rest) - len(tail)]
+    """Move the global options before the command, so that they may be written after it too.
+
+    What follows the command of a plugin is left to that command.
+    """
+    rest, plugins, flags = list(arguments), [], []
+    while rest and rest[0].startswith("-") and rest[0] != "--":
+        (plugins if rest[0].startswith("--plugin") else flags).extend(_option(rest))
+    if rest and rest[0] not in COMMANDS:
+        return [*plugins, *flags, *rest]
     kept: list[str] = []
-    while rest:
-        one = rest.pop(0)
-        if one == "--plugin" and rest:
-            front += [one, rest.pop(0)]
-        elif one in GLOBAL_FLAGS or one == "-vv" or one.startswith("--plugin="):
-            front.append(one)
+    while rest and rest[0] != "--":
+        if rest[0].startswith("--plugin"):
+            plugins += _option(rest)
         else:
-            kept.append(one)
-    return [*front, *kept, *tail]
+            (flags if rest[0] in GLOBAL_FLAGS else kept).append(rest.pop(0))
+    return [*plugins, *flags, *kept, *rest]
+
+
+def _option(rest: list[str]) -> list[str]:
+    """Take an option off the front, with its value where it has one."""
+    has_value = rest[0] == "--plugin" and len(rest) > 1
+    taken, rest[:] = rest[: 1 + has_value], rest[1 + has_value :]
+    return taken
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -219,10 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    command = next((one for one in given if not one.startswith("-")), None)
-    plain = hoisted(given) if command is None or command in COMMANDS or "--plugin" in given else given
     try:
-        result = _group()(plain, prog_name="vox", standalone_mode=False)
+        result = _group()(hoisted(given), prog_name="vox", standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         return EXIT_FAILED
