@@ -63,6 +63,7 @@ def evaluate(
     """
     say = console.say
     say("loading torch and transformers")
+    from voxcli.data.corpus import clock
     from voxcli.evaluate import compare, report
     from voxcli.evaluate.target import place, run_of, split_of, target
     from voxcli.models.open import open_model
@@ -108,7 +109,7 @@ def evaluate(
         console.write_json({**facts, **scores.as_json(), **compared})
         return
     console.write(f"model     {model}")
-    console.write(f"data      {of.name}, {split}: {scores.utterances} utterances, {scores.duration / 60:.1f} min")
+    console.write(f"data      {of.name}, {split}: {scores.utterances} utterances, {clock(scores.duration)}")
     console.write(f"decoding  {report.describe(decoding)}")
     console.write("")
     console.write("\n".join(report.lines(scores)))
