@@ -250,10 +250,22 @@ def test_texts_on_both_sides_are_reported(say):
 
 
 def test_refused_by_the_task(say):
-    table = load_splits([Given(train=(say("ok"), say("too many words"), say("fine")))]).train
-    kept, drops = refused(table, "train", lambda u: "label too long" if len(u.text) > 5 else None)
+    table = load_splits(
+        [Given(train=(say("ok"), say("too many words"), say("fine"), say("far too many"), say("?")))]
+    ).train
+
+    def problem(utterance):
+        if utterance.text == "?":
+            return "no letters"
+        return f"{len(utterance.text)} letters, 5 fit" if len(utterance.text) > 5 else None
+
+    kept, drops = refused(table, "train", problem)
     assert list(kept.texts) == ["ok", "fine"]
-    assert [(d.reason, d.count, d.examples) for d in drops] == [("label too long", 1, ("u-too many words",))]
+    assert [(drop.reason, drop.count, drop.examples) for drop in drops] == [
+        ("14 letters, 5 fit (the first of 2)", 2, ("u-too many words", "u-far too many")),
+        ("no letters", 1, ("u-?",)),
+    ]
+    assert drops[0].duration == 4.0
 
 
 def test_a_table_is_small_picklable_and_has_a_fingerprint(say):

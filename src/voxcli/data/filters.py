@@ -6,6 +6,7 @@ limits hold beside `[filter]`: what a network cannot process is never handed to 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from voxcli.recipe.schema import Filter
 from voxcli.text.vocabulary import characters_outside
 
 EXAMPLES = 5
+_FIGURES = re.compile(r"\d+(\.\d+)?")
 
 Mask = NDArray[np.bool_]
 
@@ -97,19 +99,20 @@ def checks_of(
 def refused(
     table: Table, split: Split, problem: Callable[[Utterance], str | None], *, progress: Progress = NULL
 ) -> tuple[Table, list[Drop]]:
-    """Leave out what a task refuses: `problem` says why, or None. Its reasons are grouped without their figures."""
-    reasons: dict[str, list[int]] = {}
+    """Leave out what a task refuses: `problem` says why, or None. Reasons that differ in their figures are one."""
+    reasons: dict[str, tuple[str, list[int]]] = {}
     with progress.task("checking against the model", total=len(table), unit="utterances") as bar:
         for row, utterance in enumerate(table):
             if why := problem(utterance):
-                reasons.setdefault(why, []).append(row)
+                reasons.setdefault(_FIGURES.sub("0", why), (why, []))[1].append(row)
             bar.advance(1)
     drops = []
-    for why, rows in reasons.items():
+    for why, rows in reasons.values():
         gone = table.select(rows)
+        why += f" (the first of {len(rows)})" if len(rows) > 1 else ""
         drops.append(Drop(split, why, len(gone), gone.duration, tuple(str(name) for name in gone.ids[:EXAMPLES])))
     kept = np.ones(len(table), dtype=np.bool_)
-    kept[[row for rows in reasons.values() for row in rows]] = False
+    kept[[row for _, rows in reasons.values() for row in rows]] = False
     return table.select(kept), drops
 
 
