@@ -8,6 +8,8 @@ quantise while loading, freeze, put the adapter in, then checkpoint activations.
 from __future__ import annotations
 
 import dataclasses
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,10 @@ from voxcli.models.checkpoint import absolute, quietly
 from voxcli.recipe.schema import Adapter, Quantization
 from voxcli.tasks.wrapped import unwrapped
 
-HEADS = ("lm_head", "ctc_head", "proj_out")  # output layers are never quantised
+HEADS = ("lm_head", "ctc_head", "proj_out")
+# Output layers are learned. What comes out of feature_projection is changed in place by transformers (padding, masks),
+# which autograd forbids for the outputs of bitsandbytes' products.
+_NEVER_QUANTISED = (*HEADS, "feature_projection.projection")
 _ATTENTION = (("q_proj", "v_proj"), ("linear_q", "linear_v"), ("query_proj", "value_proj"))
 _FIRST_LAYERS = ("conv1", "embed_tokens", "feature_projection", "subsampling", "subsampler")
 
@@ -39,6 +44,7 @@ def build(
     New weights (adapters, output layers, random models) follow from `seed`. Raises `ModelError` where the checkpoint is
     missing or does not fit, and where bitsandbytes cannot be used.
     """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says for every product that it casts its input
     torch.manual_seed(seed)
     device = torch.device(device)
     loading: dict[str, Any] = {"dtype": torch.float32}
@@ -49,6 +55,8 @@ def build(
         loading |= {"quantization_config": _bitsandbytes(quantization), "device_map": {"": device}}
     bundle = family.build(corpus, **loading)
     model: Any = bundle.model
+    if quantized:
+        _keep_trainable(model)
     model.accepts_loss_kwargs = False  # else transformers' Trainer multiplies the loss by the accumulation steps
     torch.manual_seed(seed)
     if adapter is not None:
@@ -57,9 +65,11 @@ def build(
         # bitsandbytes' int8 product keeps its input alive for the backward pass, which only re-entrant checkpointing
         # drops (Whisper large-v2, LoRA, 8 clips: 8 GiB instead of 20)
         reentrant = quantization is not None and quantization.load_in_8bit
-        unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
+        inner = unwrapped(model)
+        inner.activation_checkpointing_enable({"use_reentrant": reentrant})
+        inner.config.use_cache = False  # `save_pretrained` sets it back
         if adapter is not None:
-            _let_inputs_need_gradients(unwrapped(model))
+            _let_inputs_need_gradients(inner)
     if not quantized:
         model.to(device)
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -80,6 +90,8 @@ def save_pretrained(bundle: Bundle, folder: str | Path) -> None:
     generation = getattr(inner, "generation_config", None)
     if generation is not None:
         generation._from_model_config = False  # else its own keys (languages, alignment heads) vanish on reload
+    if hasattr(inner.config, "use_cache"):
+        inner.config.use_cache = True
     with quietly():
         if _is_adapter(model):
             # the base's embeddings are unchanged: asking would look the base up, on the hub if need be
@@ -104,7 +116,16 @@ def _bitsandbytes(quantization: Quantization) -> Any:
         ) from error
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(**dataclasses.asdict(quantization), llm_int8_skip_modules=list(HEADS))
+    return BitsAndBytesConfig(**dataclasses.asdict(quantization), llm_int8_skip_modules=list(_NEVER_QUANTISED))
+
+
+def _keep_trainable(model: Any) -> None:
+    """Forbid bitsandbytes to repack 4-bit weights for inference on the CPU, which it does at the first evaluation: the
+    repacked product has no gradient, and training would go on without learning anything beneath it.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _adapted(model: Any, family: ModelFamily, adapter: Adapter) -> Any:
@@ -133,7 +154,9 @@ def _adapted(model: Any, family: ModelFamily, adapter: Adapter) -> Any:
     excluded = getattr(family, "frozen_names", lambda: None)()
     # the base as it can be found from elsewhere; task_type stays unset, peft's wrappers for tasks are made for text
     model.config._name_or_path = model.name_or_path = absolute(model.name_or_path)
-    wrapped = get_peft_model(model, LoraConfig(**keys, exclude_modules=excluded))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by names that are about to change
+        wrapped = get_peft_model(model, LoraConfig(**keys, exclude_modules=excluded))
     wrapped.accepts_loss_kwargs = False
     return wrapped
 
@@ -153,7 +176,7 @@ def _let_inputs_need_gradients(model: Any) -> None:
 
     def require(module: Any, inputs: Any, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
-        if not first.requires_grad:
+        if not first.requires_grad and torch.is_grad_enabled():
             first.requires_grad_(True)
 
     for name, module in model.named_modules():
