@@ -48,9 +48,14 @@ def scratch(name: str) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+def place_of(beside: Path) -> Path:
+    """Where a file written to a `scratch` path belongs."""
+    return beside.with_name(beside.name.rsplit(".", 2)[0])
+
+
 def settle(beside: Path) -> Path:
     """Rename what was written to a `scratch` path to its place, which is returned. Raises `DataError`."""
-    place = beside.with_name(beside.name.rsplit(".", 2)[0])
+    place = place_of(beside)
     try:
         beside.replace(place)
     except OSError as error:

@@ -11,7 +11,7 @@ import json
 import math
 import pickle
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +23,10 @@ import pyarrow as pa
 from voxcli.api import Dataset, Split, Utterance
 from voxcli.data.cache import unwritable
 from voxcli.errors import DataError
-from voxcli.progress import NULL, Progress
+from voxcli.progress import NULL, Bar, Progress
 
 ROWS = 8192  # rows in a batch of the file; every batch but the last has as many
+TOLD = 64  # utterances after which the bar moves
 FORMAT = b"voxcli index 1"  # raised when the columns or their meaning change
 
 SCHEMA = pa.schema(
@@ -98,15 +99,24 @@ def list_utterances(dataset: Dataset, split: Split, path: Path, *, progress: Pro
     digest, hashes = hashlib.blake2b(digest_size=16), array("q")
     utterances = iter(dataset.utterances(split))
     with Table(path) as table, progress.task(f"listing the {split} split", unit="utterances") as bar:
-        while batch := list(itertools.islice(utterances, ROWS)):
+        while batch := list(_counted(itertools.islice(utterances, ROWS), bar)):
             columns = _columns(batch)
             for row in zip(*columns.values(), strict=True):
                 digest.update(repr(row).encode("utf-8", "backslashreplace"))
             hashes.extend(map(hash, columns["id"]))
             table.write(columns)
-            bar.advance(len(batch))
     repeated, notes = _repeated(path, np.frombuffer(hashes, np.int64) if hashes else np.zeros(0, np.int64), split)
     return Listing(len(hashes), notes, repeated, digest.hexdigest(), np.sort(np.array(hashes, np.int64)))
+
+
+def _counted(utterances: Iterator[Utterance], bar: Bar) -> Iterator[Utterance]:
+    """The same, with the bar moving: the rows of a stream come slowly."""
+    count = 0
+    for count, utterance in enumerate(utterances, 1):
+        yield utterance
+        if count % TOLD == 0:
+            bar.advance(TOLD)
+    bar.advance(count % TOLD)
 
 
 def _columns(batch: list[Utterance]) -> dict[str, list[Any]]:

@@ -108,7 +108,7 @@ class CommonVoice:
             own = "dev" if split == "validation" else split
             path = root / f"{own}.tsv"
             return (path,) if own not in taken and path.is_file() else ()
-        present = sorted(path.stem for path in root.glob("*.tsv"))
+        present = sorted(path.stem for path in root.glob("*.tsv") if path.name != DURATIONS)
         for part in self.splits[split]:
             if part not in present:
                 close = difflib.get_close_matches(part, present, n=1)

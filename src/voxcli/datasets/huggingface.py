@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,62 +81,30 @@ class HuggingFace:
         audio = self._audio_column(rows, part)
         places = self._places(rows, audio)
         classes = {n: f.names for n, f in (rows.features or {}).items() if type(f).__name__ == "ClassLabel"}
+        make = _Row(part, audio, places, classes, self.language)
         files = [] if self.streaming else _own_files(rows)
         if not files:
-            yield from self._copied(rows, part, audio, places, classes)
+            yield from self._copied(rows, part, make)
             return
-        for number, row, file, at in _rows(files, audio, list(places.values())):
+        for number, (row, file, at) in enumerate(_rows(files, audio, list(places.values()))):
             if self.take is not None and number >= self.take:
                 return
-            yield self._utterance(row, part, number, audio, places, classes, file, at)
+            yield make(row, number, file, at)
 
-    def _copied(
-        self, rows: Any, part: str, audio: str, places: Mapping[str, str], classes: Mapping[str, Sequence[str]]
-    ) -> Iterator[Utterance]:
-        """By way of a file in voxcli's cache: for streams, and for selections that are no file of their own."""
-        from voxcli.data.cache import scratch, settle
+    def _copied(self, rows: Any, part: str, make: _Row) -> Iterator[Utterance]:
+        """By a new file in voxcli's cache: for streams, and for selections of rows that have no file of their own."""
+        from voxcli.data.cache import place_of, scratch, settle
         from voxcli.datasets.streamed import write
 
         key = hashlib.blake2b(f"{self!r} {part}".encode(), digest_size=8)
         key.update(str(getattr(rows, "_fingerprint", "")).encode())
         with scratch(f"streamed/{key.hexdigest()}.arrow") as beside:
-            log.info("copying the audio of %s, part %s, to %s", self.path, part, beside.parent)
-            for count in write(rows, beside, audio=audio, columns=list(places.values()), take=self.take):
-                log.info("%d rows", count)
-            file = str(settle(beside))
-        for number, row, name, at in _rows([file], audio, list(places.values())):
-            yield self._utterance(row, part, number, audio, places, classes, name, at)
-
-    def _utterance(
-        self,
-        row: Mapping[str, Any],
-        part: str,
-        number: int,
-        audio: str,
-        places: Mapping[str, str],
-        classes: Mapping[str, Sequence[str]],
-        file: str,
-        at: int,
-    ) -> Utterance:
-        from voxcli.datasets.stored_audio import StoredAudio
-
-        def value(meaning: str) -> str | None:
-            column = places.get(meaning)
-            found = None if column is None else row[column]
-            if found is None:
-                return None
-            names = classes.get(column or "")
-            return names[int(found)] if names and str(found).lstrip("-").isdigit() and int(found) >= 0 else str(found)
-
-        path, inside = row[audio]
-        return Utterance(
-            id=value("id") or (os.path.basename(path) if path else f"{part}-{number:06d}"),
-            audio=StoredAudio(file, audio, at) if inside or not path else Path(path),
-            text=value("text"),
-            label=value("label"),
-            speaker=value("speaker"),
-            language=value("language") or self.language,
-        )
+            place = place_of(beside)
+            log.info("copying the audio of %s, part %s, to %s", self.path, part, place)
+            written = write(rows, beside, audio=make.audio, columns=list(make.places.values()), take=self.take)
+            for number, row in enumerate(written):
+                yield make(row, number, str(place), number)
+            settle(beside)
 
     def _parts(self, split: Split) -> tuple[str, ...]:
         """The parts of a split, those asked for or those that there are."""
@@ -203,6 +172,43 @@ class HuggingFace:
         return {meaning: column for meaning, column in places.items() if meaning in keys}
 
 
+@dataclass(frozen=True)
+class _Row:
+    """Turns a row into an utterance."""
+
+    part: str
+    audio: str
+    """Column of the audio."""
+    places: Mapping[str, str]
+    """Meaning -> column."""
+    classes: Mapping[str, Sequence[str]]
+    """Column -> names of its classes, which the rows hold as numbers; below 0 is none."""
+    language: str | None
+
+    def __call__(self, row: Mapping[str, Any], number: int, file: str, at: int) -> Utterance:
+        """`at` is the row's place in `file`, `number` its place in the part."""
+        from voxcli.datasets.stored_audio import StoredAudio
+
+        path, inside = row[self.audio]
+        return Utterance(
+            id=self._value(row, "id") or (os.path.basename(path) if path else f"{self.part}-{number:06d}"),
+            audio=StoredAudio(file, self.audio, at) if inside or not path else Path(path),
+            text=self._value(row, "text"),
+            label=self._value(row, "label"),
+            speaker=self._value(row, "speaker"),
+            language=self._value(row, "language") or self.language,
+        )
+
+    def _value(self, row: Mapping[str, Any], meaning: str) -> str | None:
+        column = self.places.get(meaning)
+        if column is None or row[column] is None:
+            return None
+        if column in self.classes:
+            number = int(row[column])
+            return self.classes[column][number] if number >= 0 else None
+        return str(row[column])
+
+
 def _state(folder: Path) -> bytes:
     """Names, sizes and times of change of all files in a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -224,11 +230,10 @@ def _own_files(rows: Any) -> list[str]:
     return files if count == len(rows) else []
 
 
-def _rows(files: Sequence[str], audio: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any], str, int]]:
-    """(number, row, file, row in the file); the audio is (path, whether its bytes are there), which reads no audio."""
+def _rows(files: Sequence[str], audio: str, columns: Sequence[str]) -> Iterator[tuple[dict[str, Any], str, int]]:
+    """(row, file, its place in the file); a row's audio is (path, whether its bytes are there): no audio is read."""
     import pyarrow as pa
 
-    number = 0
     for file in files:
         at = 0
         with pa.memory_map(file) as source, pa.ipc.open_stream(source) as reader:
@@ -239,5 +244,5 @@ def _rows(files: Sequence[str], audio: str, columns: Sequence[str]) -> Iterator[
                 for index, path in enumerate(stored.field("path").to_pylist()):
                     row: dict[str, Any] = {name: values[index] for name, values in found.items()}
                     row[audio] = (path, inside[index])
-                    yield number, row, file, at
-                    number, at = number + 1, at + 1
+                    yield row, file, at
+                    at += 1

@@ -1,4 +1,4 @@
-"""The speech that ships with voxcli: English telephone prompts by one speaker, with their text (see sample/speech/README.md).
+"""The speech that ships with voxcli: English prompts by one speaker, with their text (see sample/speech/README.md).
 
 It is there so that every command can be tried on real recordings without a download. Texts of the validation and test
 splits never occur in the training split.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voxcli.api import Split, Utterance, config
+from voxcli.datasets.manifest import Manifest
 from voxcli.sample import SPEECH
 
 
@@ -24,7 +25,5 @@ class SampleSpeech:
         """Hash of the manifest and the split."""
         return self._manifest().fingerprint(split)
 
-    def _manifest(self):  # noqa: ANN202
-        from voxcli.datasets.manifest import Manifest
-
-        return Manifest(path=str(SPEECH / "manifest.csv"))
+    def _manifest(self) -> Manifest:
+        return Manifest(path=SPEECH / "manifest.csv")

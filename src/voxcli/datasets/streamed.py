@@ -16,19 +16,21 @@ from voxcli.errors import DataError
 
 log = logging.getLogger(__name__)
 
+Row = dict[str, Any]
+"""Column -> value; the audio is (path, whether its bytes are in the file)."""
+
 ROWS = 64  # rows written at once: about 10 MB of MP3
 
 
-def write(rows: Any, path: Path, *, audio: str, columns: Sequence[str], take: int | None) -> Iterator[int]:
-    """Write the audio and some columns of the first `take` rows to `path`; yields how many are written, as it goes.
+def write(rows: Any, path: Path, *, audio: str, columns: Sequence[str], take: int | None) -> Iterator[Row]:
+    """Write the audio and some columns of the first `take` rows to `path`; yields each row once it is written.
 
     `rows` is a `Dataset` or an `IterableDataset`. Raises `DataError` where the stream breaks off or the disk is full.
     """
-    import datasets
     import pyarrow as pa
 
+    import datasets
     from voxcli.data.cache import unwritable
-    from voxcli.datasets.hub import as_stored
 
     stored = datasets.Audio(decode=False)
     examples = iter(rows.cast_column(audio, stored))
@@ -37,22 +39,31 @@ def write(rows: Any, path: Path, *, audio: str, columns: Sequence[str], take: in
     try:
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, pa.schema(fields)) as writer:
             while take is None or count < take:
-                with as_stored():
-                    batch = _taken(examples, ROWS if take is None else min(ROWS, take - count), path)
+                batch, whole = _taken(examples, ROWS if take is None else min(ROWS, take - count), audio)
                 if not batch:
                     return
-                whole = stored.embed_storage(pa.array([row[audio] for row in batch], stored.pa_type))
                 texts = [pa.array([_text(row.get(name)) for row in batch], pa.string()) for name in columns]
                 writer.write_batch(pa.record_batch([whole, *texts], schema=pa.schema(fields)))
                 count += len(batch)
-                yield count
+                for at, stored_row in enumerate(batch):
+                    values = {name: column[at].as_py() for name, column in zip(columns, texts, strict=True)}
+                    yield {**values, audio: (stored_row[audio]["path"], True)}
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def _taken(examples: Iterator[dict[str, Any]], count: int, path: Path) -> list[dict[str, Any]]:
+def _taken(examples: Iterator[dict[str, Any]], count: int, audio: str) -> tuple[list[dict[str, Any]], Any]:
+    """The next rows, and their audio with its bytes, fetched where a row has but a path. Raises `DataError`."""
+    import pyarrow as pa
+
+    import datasets
+    from voxcli.datasets.hub import as_stored
+
+    stored = datasets.Audio(decode=False)
     try:
-        return list(itertools.islice(examples, count))
+        with as_stored():
+            rows = list(itertools.islice(examples, count))
+        return rows, stored.embed_storage(pa.array([row[audio] for row in rows], stored.pa_type))
     except Exception as error:  # whatever the network or a file of the data set raises
         raise DataError(
             f"the stream broke off: {type(error).__name__}: {error}", help="start again: streaming begins anew"
