@@ -1,0 +1,1 @@
+"""Data sets -> an index on disk -> filtered splits -> batches by duration -> collated tensors."""
