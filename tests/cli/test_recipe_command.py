@@ -174,6 +174,10 @@ def corpora(tmp_path):
         rows.append(f"a\t{index}.wav\tIşık var\ttr")
     (release / "train.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
+    (tmp_path / "data" / "cv-validated").mkdir()
+    shutil.copytree(release / "clips", tmp_path / "data" / "cv-validated" / "clips")
+    shutil.copy(release / "train.tsv", tmp_path / "data" / "cv-validated" / "validated.tsv")
+
     libri = tmp_path / "data" / "libri" / "train-clean" / "12" / "34"
     libri.mkdir(parents=True)
     for index, path in enumerate(audio[:2]):
@@ -195,6 +199,7 @@ def corpora(tmp_path):
         ("with manifest/manifest.csv", ['type = "manifest"']),
         ("cv-corpus", ['type = "common-voice"', 'language = "tr"', "no validation and no test split", "3 train"]),
         ("cv-corpus/tr", ['type = "common-voice"', "3 train"]),
+        ("cv-validated", ['splits = { train = ["validated"] }', "3 train"]),
         ("libri", ['type = "audio-folder"', "LibriSpeech-style folders, 2 train", "100 % of the texts have capitals"]),
     ],
 )

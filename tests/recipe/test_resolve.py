@@ -4,7 +4,7 @@ import pytest
 
 from voxcli.errors import RecipeError
 from voxcli.recipe import render
-from voxcli.recipe.resolve import resolve, resolve_tables
+from voxcli.recipe import resolve as resolving
 
 pytestmark = pytest.mark.usefixtures("fakes")
 
@@ -23,6 +23,11 @@ def recipe(vox_project, good, monkeypatch):
     forget_plugins()
     yield make
     forget_plugins()
+
+
+def resolve(source, overrides=()):
+    """Paths that do not exist are tested on their own."""
+    return resolving.resolve(source, overrides, missing="warning")
 
 
 def problems(source, *overrides):
@@ -50,7 +55,7 @@ def test_tables_hold_everything_and_resolve_to_the_same(recipe):
     made = resolve(recipe(), ["augment=[{type = 'hum', snr_db = [1, 2]}]"])
     assert made.tables["augment"] == [{"type": "hum", "p": 1.0, "snr_db": [1.0, 2.0], "colour": "white"}]
     assert made.tables["backend"] == {"type": "accelerate", "compile": False}
-    again = resolve_tables(made.tables)
+    again = resolving.resolve_tables(made.tables, missing="warning")
     assert again.tables == made.tables
     assert again.augment == made.augment
 
@@ -196,6 +201,15 @@ def test_paths_are_relative_to_the_recipe_and_then_to_the_working_directory(reci
     assert resolve("recipes/r.toml", ["data.0.root=recordings"]).data[0].root == here
     (here.parent / "someone" / "tiny").mkdir(parents=True)
     assert resolve("recipes/r.toml").model.checkpoint == str(here.parent / "someone" / "tiny")
+
+
+def test_a_run_refuses_a_path_that_is_not_there(recipe):
+    with pytest.raises(RecipeError) as raised:
+        resolving.resolve(recipe(), ["augment=[]"])
+    (finding,) = raised.value.findings
+    assert (finding.code, finding.level, finding.path) == ("R017", "error", ("data", 0, "root"))
+    assert finding.message == "data.0.root: there is no recordings"
+    assert finding.help == "looked beside r.toml and in the working directory"
 
 
 def test_an_inherited_path_is_relative_to_the_parent(recipe, good, tmp_path):

@@ -182,7 +182,9 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
 
     What follows the command of a plugin is left to that command.
     """
-    rest, plugins, flags = list(arguments), [], []
+    rest = list(arguments)
+    plugins: list[str] = []
+    flags: list[str] = []
     while rest and rest[0].startswith("-") and rest[0] != "--":
         (plugins if rest[0].startswith("--plugin") else flags).extend(_option(rest))
     if rest and rest[0] not in COMMANDS:

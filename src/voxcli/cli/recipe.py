@@ -31,7 +31,7 @@ def check(recipe: Source, overrides: Overrides = None, json: Json = False) -> No
     from voxcli.recipe import render
     from voxcli.recipe.resolve import resolve
 
-    resolved = resolve(recipe, overrides or ())
+    resolved = resolve(recipe, overrides or (), missing="warning")
     if json:
         found = render.findings_json(resolved.warnings, resolved.places)
         console.write_json({"name": resolved.name, "findings": found})
@@ -49,7 +49,7 @@ def show(recipe: Source, overrides: Overrides = None, json: Json = False) -> Non
     from voxcli.recipe import render
     from voxcli.recipe.resolve import resolve
 
-    resolved = resolve(recipe, overrides or ())
+    resolved = resolve(recipe, overrides or (), missing="warning")
     if json:
         console.write_json(resolved.tables)
     else:

@@ -93,14 +93,21 @@ def _layout(source: Path) -> tuple[dict[str, Any], str]:
 def _common_voice(folder: Path) -> tuple[dict[str, Any], str] | None:
     layout = "a Common Voice release"
     if _is_release(folder):
-        return {"type": "common-voice", "root": str(folder)}, layout
+        return _release(folder), layout
     languages = [inside for inside in sorted(folder.iterdir()) if inside.is_dir() and _is_release(inside)]
     if len(languages) == 1:
-        return {"type": "common-voice", "root": str(languages[0])}, layout
+        return _release(languages[0]), layout
     if languages:
         names = ", ".join(one.name for one in languages[:12])
         raise DataError(f"{folder} holds {len(languages)} languages: {names}", help=f"name one: {languages[0]}")
     return None
+
+
+def _release(folder: Path) -> dict[str, Any]:
+    table: dict[str, Any] = {"type": "common-voice", "root": str(folder)}
+    if not (folder / "train.tsv").is_file() and (folder / "validated.tsv").is_file():
+        table["splits"] = {"train": ["validated"]}
+    return table
 
 
 def _is_release(folder: Path) -> bool:

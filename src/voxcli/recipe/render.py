@@ -58,7 +58,7 @@ def _table(table: Mapping[str, Any], at: Key, places: Mapping[Key, Place] | None
         if (isinstance(found, dict) and (found or not at)) or _is_list_of_tables(found):
             inner.append((name, found, key))
         elif found is not None:
-            yield f"{_key(name)} = {_value(found)}", _origin(key, places)
+            yield f"{_key(name)} = {value_text(found)}", _origin(key, places)
     for _, found, key in inner:
         header = ".".join(_key(part) for part in key if isinstance(part, str))
         if isinstance(found, dict):
@@ -84,7 +84,8 @@ def _text(found: str) -> str:
     return json.dumps(found, ensure_ascii=False).replace("\x7f", "\\u007f")  # DEL: JSON lets it stand, TOML does not
 
 
-def _value(found: Any) -> str:
+def value_text(found: Any) -> str:
+    """A value as TOML writes it on one line."""
     if isinstance(found, str):
         return _text(found)
     if isinstance(found, bool):
@@ -92,10 +93,10 @@ def _value(found: Any) -> str:
     if isinstance(found, float):
         return repr(found)  # also inf and nan, which TOML writes alike
     if isinstance(found, dict):
-        inside = ", ".join(f"{_key(name)} = {_value(inner)}" for name, inner in found.items())
+        inside = ", ".join(f"{_key(name)} = {value_text(inner)}" for name, inner in found.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(found, list | tuple):
-        return "[" + ", ".join(_value(inner) for inner in found) + "]"
+        return "[" + ", ".join(value_text(inner) for inner in found) + "]"
     return str(found)
 
 

@@ -46,11 +46,11 @@ def resolve(
     overrides: Sequence[str] = (),
     *,
     registry: Registry | None = None,
-    missing: Missing = "warning",
+    missing: Missing = "error",
 ) -> Recipe:
     """Resolve a recipe's file, or a shipped recipe by its name. Raises `RecipeError` with every finding.
 
-    `missing="error"` refuses paths that do not exist here, as a run has to; else they are in `Recipe.warnings`.
+    Paths that do not exist here are refused, as a run has to; with `missing="warning"` they are in `Recipe.warnings`.
     """
     problems = Problems(missing)
     tables = load(source, overrides, problems)
@@ -63,7 +63,7 @@ def resolve_tables(
     overrides: Sequence[str] = (),
     *,
     registry: Registry | None = None,
-    missing: Missing = "warning",
+    missing: Missing = "error",
 ) -> Recipe:
     """Resolve tables that stand in no file, for example those of a run. Raises `RecipeError` with every finding."""
     problems = Problems(missing)

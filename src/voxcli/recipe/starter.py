@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 from voxcli.errors import DataError
 from voxcli.recipe.look import Looked, counted
+from voxcli.recipe.render import value_text
 
 StarterTask = Literal["ctc", "seq2seq"]
 CHECKPOINTS: dict[StarterTask, str] = {
@@ -116,7 +116,7 @@ def _text(found: Looked, *, whisper: bool) -> Iterator[str]:
 
 
 def _value(key: str, value: object, comment: str = "") -> str:
-    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    line = f"{key} = {value_text(value)}"
     return f"{line.ljust(COLUMN - 1)} # {comment}" if comment else line
 
 
