@@ -129,7 +129,10 @@ def test_an_unreadable_clip_is_named_and_counted(project: Project) -> None:
     (project.path / "data" / "audio" / "test-001.wav").write_bytes(b"gone")
     result = project.run("evaluate", "ctc", "--data", "data").assert_ok()
     assert "2 utterances" in result.out
-    assert "test-001.wav" in result.err
+    assert "left out audio/test-001.wav: " in result.err
+    assert "not in these figures: 1 utterance whose audio cannot be read, named in " in result.out
+    scores = json.loads((project.path / "evaluation" / "ctc" / "data-test" / "scores.json").read_text("utf-8"))
+    assert [one["id"] for one in scores["skipped"]] == ["audio/test-001.wav"]
 
 
 def test_clips_beyond_the_window_and_empty_references_are_scored(project: Project) -> None:
@@ -168,3 +171,7 @@ def test_a_language_that_the_model_does_not_have(project: Project) -> None:
     result = project.run("evaluate", "whisper", "--data", "data", "--language", "klingon").assert_code(1)
     assert "klingon" in result.err
     assert not (project.path / "evaluation" / "whisper" / "data-test" / "utterances.jsonl").exists()
+
+
+def test_the_help(project: Project, snapshot: Callable[[str, str], None]) -> None:
+    snapshot(project.run("evaluate", "--help").assert_ok().out, "evaluate-help.txt")

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from voxcli.testing import Project, Result
+from voxcli.testing_models import tiny_ctc
 
 ENGINE = """
     from voxcli.api import Decoding, Segment, Transcript, hookimpl
@@ -50,8 +51,9 @@ def tone(path: Path, duration: float = 1.0, *, rate: int = 16_000, channels: int
 
 
 @pytest.fixture
-def project(vox_project: Callable[..., Project]) -> Project:
+def project(vox_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch) -> Project:
     made = vox_project({"echo.py": ENGINE})
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     tone(made.path / "in" / "a.wav", 1.0)
     tone(made.path / "in" / "deep" / "b.flac", 2.5, rate=44_100, channels=2)
     return made
@@ -201,3 +203,40 @@ def test_without_a_model_the_newest_run_is_taken(project: Project) -> None:
     result = vox(project, "in/a.wav", model="").assert_ok()
     assert result.out == "opened runs/new\n1.00 s in tr by 1\n"
     assert "model runs/new, the newest run" in result.err
+
+
+def test_the_help(project: Project, snapshot: Callable[[str, str], None]) -> None:
+    snapshot(project.run("transcribe", "--help").assert_ok().out, "transcribe-help.txt")
+
+
+def test_a_real_model_takes_every_kind_of_audio(project: Project) -> None:
+    tiny_ctc(project.path / "model")
+    folder = project.path / "many"
+    tone(folder / "stereo.wav", 1.0, channels=2)
+    tone(folder / "telephone.wav", 1.0, rate=8000)
+    tone(folder / "cd.flac", 1.0, rate=44_100)
+    tone(folder / "blink.wav", 0.05)
+    tone(folder / "long.flac", 90.0)
+    soundfile.write(folder / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(folder / "nothing.wav", np.zeros(0), 16_000)
+    (folder / "corrupt.mp3").write_bytes(b"nothing of the kind" * 50)
+    result = project.run("transcribe", "many", "--model", "model", "--json").assert_code(1)
+    found = {Path(row["path"]).stem: row for row in map(json.loads, result.out.splitlines())}
+    assert {name: row.get("duration") for name, row in found.items()} == {
+        "blink": 0.05,
+        "cd": 1.0,
+        "corrupt": None,
+        "long": 90.0,
+        "nothing": None,
+        "silent": 1.0,
+        "stereo": 1.0,
+        "telephone": 1.0,
+    }
+    assert result.err.count("error: ") == 2
+    assert "Traceback" not in result.err
+
+
+def test_a_model_that_is_not_there(project: Project) -> None:
+    result = project.run("transcribe", "in", "--model", "nowhere/at-all").assert_code(1)
+    assert "error: there is no checkpoint 'nowhere/at-all'" in result.err
+    assert "give a local folder" in result.err

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from voxcli.engines.batching import MAX_CLIPS, pack
+import numpy as np
+import pytest
+
+from voxcli.api import Limits
+from voxcli.engines.batching import MAX_CLIPS, fits, long_enough, pack
 
 
 def padded(batch: list[int], durations: list[float]) -> float:
@@ -36,3 +40,15 @@ def test_very_short_clips_do_not_fill_a_batch_without_end() -> None:
 
 def test_nothing() -> None:
     assert pack([], 30.0) == []
+
+
+@pytest.mark.parametrize(("window", "seconds", "fit"), [(2.0, 2.0, True), (2.0, 2.1, False), (np.inf, 30.1, False)])
+def test_what_is_decoded_in_one_piece(window: float, seconds: float, fit: bool) -> None:
+    limits = Limits(16_000, 0.025, window, 320, None, 1)
+    assert fits(np.zeros(round(seconds * 16_000), np.float32), limits) is fit
+
+
+def test_too_short_clips_are_filled_up_with_silence() -> None:
+    limits = Limits(16_000, 0.025, 30.0, 320, None, 1)
+    assert long_enough(np.ones(10, np.float32), limits).tolist() == [1.0] * 10 + [0.0] * 390
+    assert len(long_enough(np.ones(500, np.float32), limits)) == 500

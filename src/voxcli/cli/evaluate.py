@@ -90,7 +90,7 @@ def evaluate(
             num_workers=num_workers,
             worst=worst,
             examples=examples,
-            facts=facts,
+            facts={**facts, "notes": notes},
             out=out,
             progress=progress,
         )
@@ -119,9 +119,8 @@ def evaluate(
     elif scores.examples:
         console.write("\n".join(report.examples(scores)))
     if scores.skipped:
-        console.write(
-            f"\n{len(scores.skipped)} utterances could not be read and are in no figure: see {out}/scores.json"
-        )
+        count = "1 utterance" if len(scores.skipped) == 1 else f"{len(scores.skipped)} utterances"
+        console.write(f"\nnot in these figures: {count} whose audio cannot be read, named in {out}/scores.json")
     say(f"{scores.seconds:.1f} s, real-time factor {scores.real_time_factor:.3f}; every utterance is in {out}")
 
 

@@ -1,6 +1,6 @@
 """Clips -> batches of bounded padded length -> transcripts. What `vox evaluate`, `vox transcribe` and training share.
 
-A clip longer than the model takes in one piece goes through the task's `transcribe`; all others share batches with
+A clip longer than the model's window, or than 30 s, goes through the task's `transcribe`; all others share batches with
 clips of about their own length.
 """
 
@@ -16,6 +16,7 @@ from voxcli.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
 
+LONGEST = 30.0  # s in one piece, where the model has no window of its own: attention grows with the square
 MAX_CLIPS = 64  # of a batch, however short they are: a decoder's state grows with the clips, not with their length
 
 
@@ -44,8 +45,8 @@ def shortest_input(bundle: Bundle, limits: Limits) -> float:
 
 
 def fits(audio: np.ndarray, limits: Limits) -> bool:
-    """Whether the model takes a clip (N,) in one piece."""
-    return len(audio) <= limits.max_duration * limits.sampling_rate
+    """Whether a clip (N,) is decoded in one piece."""
+    return len(audio) <= min(limits.max_duration, LONGEST) * limits.sampling_rate
 
 
 def long_enough(audio: np.ndarray, limits: Limits) -> np.ndarray:

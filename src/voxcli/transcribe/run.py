@@ -14,7 +14,7 @@ from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
 from voxcli.transcribe.inputs import Source
 
-LOOK_AHEAD = 480.0  # s of audio that are sorted by length together: more fills batches better, and shows texts later
+LOOK_AHEAD = 240.0  # s of audio that are sorted by length together: more fills batches better, and shows texts later
 MAX_FILES = 256  # of one look-ahead, however short they are
 
 
