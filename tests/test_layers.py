@@ -1,6 +1,6 @@
 """Who may import whom, from the syntax tree: nothing imports upward, and light modules stay light.
 
-0 errors, api, progress   1 plugins   2 recipe   3 components   4 audio text data train evaluate transcribe   5 cli
+0 errors, api, progress, sample   1 plugins   2 recipe   3 components   4 audio text data train evaluate transcribe   5 cli
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import voxcli
 
 PACKAGE = Path(voxcli.__file__).parent
 LAYERS = [
-    {"errors", "api", "progress"},
+    {"errors", "api", "progress", "sample"},
     {"plugins"},
     {"recipe"},
-    {"datasets", "augment", "models", "tasks", "backends", "engines", "exporters", "sample"},
+    {"datasets", "augment", "models", "tasks", "backends", "engines", "exporters"},
     {"audio", "text", "data", "memory", "train", "evaluate", "transcribe", "doctor"},
     {"cli", "testing", "testing_models", "__main__"},
 ]

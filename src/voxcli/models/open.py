@@ -20,6 +20,7 @@ from voxcli.models.checkpoint import absolute, explained, quietly, read_config, 
 from voxcli.models.settings import Settings, read_settings
 from voxcli.plugins.manager import manager
 from voxcli.recipe.schema import TextRules
+from voxcli.sample import shipped
 
 if TYPE_CHECKING:
     import torch
@@ -86,10 +87,13 @@ def open_model(
 
 
 def locate(name: str | Path) -> str:
-    """A name -> the checkpoint's folder, absolute, or a hub id. Raises `ModelError` for a run without checkpoints."""
+    """A name -> the checkpoint's folder, absolute, or a hub id; `sample-model` is the one that ships.
+
+    Raises `ModelError` for a run without checkpoints.
+    """
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        return str(name)
+        return str(shipped(str(name)) or name)
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         return absolute(str(folder))
     best = folder / "best"

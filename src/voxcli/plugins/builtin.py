@@ -23,4 +23,6 @@ def vox_register(registry: ComponentRegistry) -> None:
     add("task", "ctc", "voxcli.tasks.ctc:CTCTask", summary="speech to text without a decoder")
     add("backend", "accelerate", "voxcli.backends.accelerate:Accelerate", summary="our loop; the default")
     add("backend", "transformers", "voxcli.backends.transformers:Transformers", summary="the transformers Trainer")
-    add("engine", "transformers", "voxcli.engines.transformers:TransformersEngine", summary="the trained model as it is")
+    add(
+        "engine", "transformers", "voxcli.engines.transformers:TransformersEngine", summary="the trained model as it is"
+    )

@@ -53,9 +53,7 @@ class _Recorder:
         self._plugin = plugin
 
     def add(self, kind: str, name: str, target: str, *, summary: str = "") -> None:
-        self._registry.add(
-            Registration(kind, name, target, self._plugin.distribution, self._plugin.version, summary)
-        )
+        self._registry.add(Registration(kind, name, target, self._plugin.distribution, self._plugin.version, summary))
 
 
 class Manager:

@@ -5,6 +5,7 @@ hub id as well). `~` is the home folder. A relative path is looked for
 
     1. beside the file that sets it (the parent's file for an inherited key),
     2. in the working directory,
+    3. among what ships with voxcli (a checkpoint called `sample-model`),
 
 and becomes absolute where it is found. Where it is not, it stays as it is and R017 says so: an error where the recipe
 is about to be run, a warning where it is only read. On the command line, the working directory alone counts.
@@ -18,6 +19,7 @@ from typing import Any
 
 from voxcli.recipe.problems import Problems
 from voxcli.recipe.where import Key, Place, dotted, nearest
+from voxcli.sample import shipped
 
 NAMES = frozenset({"root", "path", "paths", "folder", "manifest", "checkpoint", "exclude"})
 MAYBE_REMOTE = frozenset({"checkpoint", "path", "paths"})
@@ -32,7 +34,7 @@ def located(
     for name, surely in _path_keys(cls, table):
         place = nearest(places, (*at, name)) or Place("default")
         values = table[name] if isinstance(table[name], list) else [table[name]]
-        where = [_locate(value, place.folder) for value in values]
+        where = [_locate(value, place.folder) or (shipped(value) if name == "checkpoint" else None) for value in values]
         for value, path in zip(values, where, strict=True):
             if path is None and (surely or name not in MAYBE_REMOTE):
                 beside = f"beside {place.name} and " if place.path is not None else ""
