@@ -91,6 +91,7 @@ def test_a_run_is_scored_on_its_own_data_and_keeps_the_scores(project: Project) 
     run = run_folder(project)
     result = project.run("evaluate", "runs/mine").assert_ok()
     assert "data      mine, test: 3 utterances" in result.out
+    assert result.err.endswith("every utterance is in runs/mine/evaluation/test-step-000007\n")
     assert (run / "evaluation" / "test-step-000007" / "scores.json").is_file()
     project.run("evaluate", "runs/mine/checkpoints/step-000007", "--split", "validation").assert_ok()
     assert (run / "evaluation" / "validation-step-000007" / "utterances.jsonl").is_file()

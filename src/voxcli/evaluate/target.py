@@ -100,6 +100,7 @@ def place(model: str, folder: Path | None, target: Target, split: Split) -> Path
         return Path("evaluation") / name / f"{target.name}-{split}"
     step = folder.resolve().name
     own = target.name == run.name
+    run = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
     return run / "evaluation" / (f"{split}-{step}" if own else f"{target.name}-{split}-{step}")
 
 
