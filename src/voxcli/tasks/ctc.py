@@ -37,7 +37,7 @@ class CTCTask:
         item: dict[str, Any] = {
             "features": family.features(audio, bundle.processor),
             "frames": n_frames,
-            "duration": len(audio) / bundle.processor.feature_extractor.sampling_rate,
+            "n_samples": len(audio),
         }
         if utterance.text is not None:
             labels = _labels(utterance.text, bundle)
@@ -48,8 +48,9 @@ class CTCTask:
         return item
 
     def collate(self, items: Sequence[dict[str, Any]], bundle: Bundle) -> dict[str, Any]:
-        """Items -> the model's input (B, N) or (B, T, C) float32, attention_mask where it takes one, frames (B,);
-        labels of all items one after the other (sum of L,) with label_lengths (B,), where all have a transcript.
+        """Items -> the model's input (B, N) or (B, T, C) float32, attention_mask where it takes one, frames (B,)
+        and n_samples (B,); where all have a transcript, the labels of all items one after the other (sum of L,) with
+        their label_lengths (B,).
         """
         import torch
 
@@ -62,7 +63,7 @@ class CTCTask:
         batch: dict[str, Any] = {
             extractor.model_input_names[0]: inputs,
             "frames": torch.tensor([item["frames"] for item in items]),
-            "durations": torch.tensor([item["duration"] for item in items], dtype=torch.float32),
+            "n_samples": torch.tensor([item["n_samples"] for item in items]),
         }
         if _takes_mask(extractor):
             batch["attention_mask"] = (torch.arange(inputs.shape[1])[None] < lengths[:, None]).long()
@@ -102,7 +103,8 @@ class CTCTask:
         """B transcripts: the most probable class of each frame, repeats joined, blanks dropped."""
         from voxcli.tasks.ctc_greedy import frame_classes, transcript
 
-        durations = [float(duration) for duration in batch["durations"]]
+        rate = bundle.processor.feature_extractor.sampling_rate
+        durations = [int(n_samples) / rate for n_samples in batch["n_samples"]]
         found = frame_classes(bundle, self.prepared(bundle, batch), batch["frames"])
         return [
             transcript(classes, probabilities, bundle, decoding, duration)
@@ -124,9 +126,8 @@ class CTCTask:
         if utterance.text is None:
             return None
         n_samples = round(utterance.duration * limits.sampling_rate)
-        if bundle is None:  # no tokenizer: characters and the stride, which is exact for character vocabularies
-            least = round(limits.min_duration * limits.sampling_rate)
-            return _misfit(utterance.text, (n_samples - least) // limits.stride + 1)
+        if bundle is None:  # neither tokenizer nor frames: refuse only what no character model of this stride can learn
+            return _misfit(utterance.text, n_samples // limits.stride + 1)
         return _misfit(_labels(utterance.text, bundle), _family(bundle).frames(n_samples))
 
     def prepared(self, bundle: Bundle, batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Seq2Seq:
             )
         item: dict[str, Any] = {
             "input_features": _family(bundle).features(audio, bundle.processor),
-            "duration": duration,
+            "n_samples": len(audio),
         }
         tokens = self._tokens(utterance, bundle, duration)
         if tokens is not None:
@@ -50,7 +50,7 @@ class Seq2Seq:
         return item
 
     def collate(self, items: Sequence[dict[str, Any]], bundle: Bundle) -> dict[str, Any]:
-        """Items -> input_features (B, C, T) float32, durations (B,) s, decoder_input_ids and labels (B, L) int64.
+        """Items -> input_features (B, C, T) float32, n_samples (B,), decoder_input_ids and labels (B, L) int64.
 
         The last two are left out where an item has no transcript.
         """
@@ -61,7 +61,7 @@ class Seq2Seq:
         mels = [item["input_features"] for item in items]
         batch: dict[str, Any] = {
             "input_features": torch.from_numpy(clip_context.stack(mels)),
-            "durations": torch.tensor([item["duration"] for item in items], dtype=torch.float32),
+            "n_samples": torch.tensor([item["n_samples"] for item in items]),
         }
         if not all("tokens" in item for item in items):
             return batch
@@ -100,7 +100,8 @@ class Seq2Seq:
         """B transcripts by `generate`: greedy or beams, the language given, the checkpoint's own, or detected."""
         from voxcli.tasks.whisper_decoding import decode
 
-        return decode(bundle, batch["input_features"], [float(d) for d in batch["durations"]], decoding)
+        rate = bundle.processor.feature_extractor.sampling_rate
+        return decode(bundle, batch["input_features"], [int(n) / rate for n in batch["n_samples"]], decoding)
 
     def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Transcript:
         """One recording of any length: in one piece up to the window, beyond it as `decoding.long_audio` says."""

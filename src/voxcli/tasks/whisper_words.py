@@ -24,6 +24,7 @@ def words_of(
     words: list[Word] = []
     pending: list[int] = []
     clock = begin = start
+    apart = True  # whether a space stands before the next piece
     for token, end in zip(tokens, ends, strict=False):
         if token >= stop_at or token in special:
             clock = begin = max(clock, end) if not pending else clock
@@ -36,14 +37,15 @@ def words_of(
         if _BROKEN in piece and len(pending) < _LONGEST_LETTER:
             continue
         pending = []
+        apart = apart or piece[0].isspace()
         if not piece.strip():
             continue
-        starts_word = not words or piece[0].isspace() or (language in _UNSPACED and not _is_punctuation(piece))
-        if starts_word:
+        if apart or (language in _UNSPACED and not _is_punctuation(piece)):
             words.append(Word(piece.strip(), begin, clock))
         else:
             last = words.pop()
             words.append(Word(last.text + piece.rstrip(), last.start, clock))
+        apart = piece[-1].isspace()
     return tuple(words)
 
 
