@@ -155,6 +155,7 @@ def test_overrides(folder, arguments, expected):
         ("augment.2=1", "augment has 2 entries, and no '2'"),
         ("model.k.z=1", "model.k is a value, not a table"),
         ("model.k=[1", "is not TOML"),
+        ("extends=[1", "the value of 'extends=[1' is not TOML"),
         ('model.k="a', "is not TOML"),
     ],
 )
@@ -210,3 +211,11 @@ def test_what_cannot_be_read_at_all(folder):
     assert "latin.toml is not UTF-8" in load("latin.toml")[1]
     assert "--> latin.toml:2" in load("latin.toml")[1]
     assert "did you mean `quickstart`?" in load("quickstar")[1]
+
+
+def test_a_parent_is_looked_for_beside_the_recipe_and_then_here(vox_project, monkeypatch):
+    project = vox_project({"a.toml": "x = 1\n", "in/b.toml": 'extends = "a.toml"\n', "in/a.toml": "x = 2\n"})
+    monkeypatch.chdir(project.path)
+    assert values("in/b.toml") == {"x": 2}
+    (project.path / "in" / "a.toml").unlink()
+    assert values("in/b.toml") == {"x": 1}

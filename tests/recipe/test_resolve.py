@@ -216,3 +216,7 @@ def test_an_inherited_path_is_relative_to_the_parent(recipe, good, tmp_path):
     recipe('extends = "base/parent.toml"\n', **{"base/parent.toml": good})
     (tmp_path / "project" / "base" / "recordings").mkdir()
     assert resolve("r.toml").data[0].root == tmp_path / "project" / "base" / "recordings"
+
+
+def test_an_empty_path_is_no_path(recipe):
+    assert 'error[R006]: data.0.root is "", expected a path' in problems(recipe(), 'data.0.root=""')

@@ -125,15 +125,15 @@ def _parent(extends: Any, path: Path, problems: Problems, chain: tuple[Path, ...
     if not isinstance(extends, str):
         problems.add("R002", f"extends is {extends!r}, expected one name or path", 'extends = "NAME"', ("extends",))
         return missing
-    parent = path.parent / Path(extends).expanduser()
-    if not parent.is_file():
-        found = shipped.find(extends, prefer="preset")
-        if found is None:
+    named = Path(extends).expanduser()
+    parent = next((one for one in (path.parent / named, Path.cwd() / named) if one.is_file()), None)
+    if parent is None:
+        parent = shipped.find(extends, prefer="preset")
+        if parent is None:
             names = [one.name for one in shipped.shipped()]
             kind = "file" if extends.endswith(".toml") or "/" in extends else "preset"
             problems.add("R002", f"there is no {kind} '{extends}'", Problems.suggestion(extends, names), ("extends",))
             return missing
-        parent = found
     if parent.resolve() in chain:
         circle = " -> ".join(shown(file) for file in (*chain[chain.index(parent.resolve()) :], parent.resolve()))
         problems.add("R002", f"recipes extend each other: {circle}", "remove one `extends`", ("extends",))

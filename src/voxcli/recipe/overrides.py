@@ -24,7 +24,10 @@ def take_extends(arguments: Sequence[str], problems: Problems) -> tuple[str | No
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if name.strip() == "extends" and equals:
-            asked = str(_value(value))
+            try:
+                asked = str(_value(value))
+            except tomllib.TOMLDecodeError as error:
+                _not_toml(argument, error, problems)
         else:
             rest.append(argument)
     return asked, rest
@@ -44,13 +47,19 @@ def apply(tables: Tables, argument: str, problems: Problems) -> None:
     try:
         value = _value(text)
     except tomllib.TOMLDecodeError as error:
-        problems.add("R008", f"the value of '{argument}' is not TOML: {error}", None, ("", argument), place=place)
+        _not_toml(argument, error, problems)
         return
     key = parse_key(name.strip(), tables.values)
     if message := _set(tables, key, value):
         problems.add("R008", message, _known_keys(tables, dotted(key)), ("", argument), place=place)
         return
     tables.places.update({key: place, **dict.fromkeys(keys(value, key), place)})
+
+
+def _not_toml(argument: str, error: tomllib.TOMLDecodeError, problems: Problems) -> None:
+    place = Place("command line", text=argument)
+    help = "text in quotes, or a bare word; quotes have to reach vox: 'key=\"a b\"'"
+    problems.add("R008", f"the value of '{argument}' is not TOML: {error}", help, ("", argument), place=place)
 
 
 def parse_key(name: str, values: Any) -> Key:

@@ -36,7 +36,9 @@ def located(
         values = table[name] if isinstance(table[name], list) else [table[name]]
         where = [_locate(value, place.folder) or (shipped(value) if name == "checkpoint" else None) for value in values]
         for value, path in zip(values, where, strict=True):
-            if path is None and (surely or name not in MAYBE_REMOTE):
+            if not value:
+                problems.add("R006", f'{dotted((*at, name))} is "", expected a path', None, (*at, name))
+            elif path is None and (surely or name not in MAYBE_REMOTE):
                 beside = f"beside {place.name} and " if place.path is not None else ""
                 help = f"looked {beside}in the working directory" if _relative(value) else None
                 message = f"{dotted((*at, name))}: there is no {value}"
@@ -49,11 +51,11 @@ def located(
 def _path_keys(cls: type, table: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     """(key, whether its annotation says that it is a path) of the keys that may hold one."""
     annotations = {name: str(field.type) for name, field in getattr(cls, "__dataclass_fields__", {}).items()}
-    for name in annotations.keys() & table.keys():
+    for name in (name for name in annotations if name in table):
         found = table[name]
         surely = "Path" in annotations.get(name, "") and "str" not in annotations.get(name, "")
         texts = found if isinstance(found, list) else [found]
-        if (surely or name in NAMES) and texts and all(isinstance(text, str) and text for text in texts):
+        if (surely or name in NAMES) and texts and all(isinstance(text, str) for text in texts):
             yield name, surely
 
 
@@ -62,6 +64,8 @@ def _relative(value: str) -> bool:
 
 
 def _locate(value: str, folder: Path) -> Path | None:
+    if not value:
+        return None
     try:
         path = Path(value).expanduser()
         for candidate in (folder / path, Path.cwd() / path):
