@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from voxcli.api import Limits
-from voxcli.engines.batching import MAX_CLIPS, fits, long_enough, pack
+from voxcli.api import Bundle, Limits
+from voxcli.engines.batching import MAX_CLIPS, fits, inference, long_enough, pack
+from voxcli.errors import ModelError
 
 
 def padded(batch: list[int], durations: list[float]) -> float:
@@ -52,3 +54,25 @@ def test_too_short_clips_are_filled_up_with_silence() -> None:
     limits = Limits(16_000, 0.025, 30.0, 320, None, 1)
     assert long_enough(np.ones(10, np.float32), limits).tolist() == [1.0] * 10 + [0.0] * 390
     assert len(long_enough(np.ones(500, np.float32), limits)) == 500
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried 9"),
+    ],
+)
+def test_out_of_memory_says_what_needs_less(error: RuntimeError) -> None:
+    bundle = Bundle(model=torch.nn.Dropout(), processor=None, family=None)
+    expected = pytest.raises(ModelError, match="out of memory while decoding batches of 120 s")
+    with expected as caught, inference(bundle, 120.0):
+        raise error
+    assert "--batch-duration" in str(caught.value.help)
+    assert "\n" not in caught.value.message
+    assert bundle.model.training
+
+
+def test_other_errors_of_the_model_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"), inference(Bundle(torch.nn.Dropout(), None, None), 1.0):
+        raise RuntimeError("size mismatch")

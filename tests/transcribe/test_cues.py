@@ -83,3 +83,8 @@ def test_lines_are_even() -> None:
 
 def test_empty_segments_show_nothing() -> None:
     assert list(cues(Transcript("", (Segment("  ", 0.0, 1.0),)))) == []
+
+
+def test_no_subtitle_ends_when_it_begins() -> None:
+    (cue,) = of(Segment("Yes.", 2.0, 2.0))
+    assert (cue.start, cue.end) == (2.0, 2.1)

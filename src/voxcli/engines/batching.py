@@ -88,10 +88,13 @@ def inference(bundle: Bundle, batch_duration: float) -> Iterator[None]:
         # no_grad, not inference_mode: what a module keeps from here (rotary tables) may be used in training again
         with torch.no_grad():
             yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        # torch has no class of its own for a processor's memory
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
         raise ModelError(
             f"out of memory while decoding batches of {batch_duration:g} s: {str(error).splitlines()[0]}",
-            help="a lower --batch-duration or fewer --num-beams need less",
+            help="a lower --batch-duration (in a recipe evaluate.batch_duration) or fewer beams need less",
         ) from error
     finally:
         for module in training:

@@ -16,6 +16,7 @@ from voxcli.api import Segment, Transcript
 MAX_LINE_WIDTH = 42  # characters
 MAX_LINES = 2
 MAX_DURATION = 7.0  # s
+MIN_DURATION = 0.1  # s: a subtitle that ends when it begins is never shown
 SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！", "।")
 CLAUSE_ENDS = (",", ";", ":", "–", "—", "、", "，")
 
@@ -53,7 +54,8 @@ def cues(transcript: Transcript, *, max_line_width: int = MAX_LINE_WIDTH, max_li
             text = wrap("".join(piece.text for piece in part), max_line_width)
             if text:
                 whole = len(parts) == 1
-                yield Cue(segment.start if whole else part[0].start, segment.end if whole else part[-1].end, text)
+                start, end = (segment.start, segment.end) if whole else (part[0].start, part[-1].end)
+                yield Cue(start, max(end, start + MIN_DURATION), text)
 
 
 def wrap(text: str, width: int) -> str:
