@@ -146,6 +146,7 @@ def test_every_problem_is_told_at_once(recipe, snapshot):
         (["lora.r=8"], "= help: that is [adapter] here"),
         (["learning_rate=1e-4"], "= help: `learning_rate` is a key of [train]"),
         (["model.lora_alpha=8"], "= help: it is a key of [adapter]"),
+        (["trian.max_steps=3"], "no section 'trian'\n  --> command line\n     | trian.max_steps=3\n"),
         (["seed=-1"], "error[R006]: seed is -1, expected a whole number from 0"),
     ],
 )
@@ -209,7 +210,8 @@ def test_a_run_refuses_a_path_that_is_not_there(recipe):
     (finding,) = raised.value.findings
     assert (finding.code, finding.level, finding.path) == ("R017", "error", ("data", 0, "root"))
     assert finding.message == "data.0.root: there is no recordings"
-    assert finding.help == "looked beside r.toml and in the working directory"
+    looked = "looked beside r.toml and in the working directory"
+    assert finding.help == f"{looked}; `data.0.root=PATH` on the command line sets another"
 
 
 def test_an_inherited_path_is_relative_to_the_parent(recipe, good, tmp_path):

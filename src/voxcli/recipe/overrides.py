@@ -53,6 +53,8 @@ def apply(tables: Tables, argument: str, problems: Problems) -> None:
     if message := _set(tables, key, value):
         problems.add("R008", message, _known_keys(tables, dotted(key)), ("", argument), place=place)
         return
+    for length in range(1, len(key)):
+        tables.places.setdefault(key[:length], place)  # tables that this argument opens
     tables.places.update({key: place, **dict.fromkeys(keys(value, key), place)})
 
 

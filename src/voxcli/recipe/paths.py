@@ -40,7 +40,8 @@ def located(
                 problems.add("R006", f'{dotted((*at, name))} is "", expected a path', None, (*at, name))
             elif path is None and (surely or name not in MAYBE_REMOTE):
                 beside = f"beside {place.name} and " if place.path is not None else ""
-                help = f"looked {beside}in the working directory" if _relative(value) else None
+                looked = f"looked {beside}in the working directory; " if _relative(value) else ""
+                help = f"{looked}`{dotted((*at, name))}=PATH` on the command line sets another"
                 message = f"{dotted((*at, name))}: there is no {value}"
                 problems.add("R017", message, help, (*at, name), level=problems.missing)
         texts = [str(path) if path is not None else value for value, path in zip(values, where, strict=True)]
