@@ -88,6 +88,7 @@ class Step:
         self.weights = load_file(run / "checkpoints" / "step-000001" / "model.safetensors")
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
         self.log: dict[str, Any] = next(line for line in lines if "loss" in line)
+        self.validation: dict[str, float] = next(line["validation"] for line in lines if "validation" in line)
 
     def change_from(self, base: Path) -> dict[str, torch.Tensor]:
         """What the step added to the weights."""
@@ -110,7 +111,7 @@ def steps(vox_project: Callable[..., Project], models: Path) -> Callable[[str, s
 
     def factory(backend: str, model: str) -> Steps:
         project = vox_project()
-        project.speech("data", texts=TEXTS, splits={"train": 4})
+        project.speech("data", texts=TEXTS, splits={"train": 4, "validation": 3})
         shutil.copytree(models / model, project.path / model)
         return Steps(project, backend, model)
 
@@ -122,6 +123,7 @@ def assert_same(one: Step, other: Step) -> None:
     assert other.log["loss"] == pytest.approx(one.log["loss"], rel=1e-5)
     assert other.log["grad_norm"] == pytest.approx(one.log["grad_norm"], rel=1e-4)
     assert other.log["audio_seconds"] == pytest.approx(one.log["audio_seconds"])
+    assert other.validation == pytest.approx(one.validation, rel=1e-3)
     assert set(one.weights) == set(other.weights)
     for name, weight in one.weights.items():
         torch.testing.assert_close(other.weights[name], weight, rtol=1e-4, atol=2e-6)

@@ -1,12 +1,14 @@
 """The training loop of voxcli. A prepared run comes in; at the end its folder holds the trained model.
 
-accelerate (https://huggingface.co/docs/accelerate) brings processes and mixed precision: the same recipe runs alone, or
-under `torchrun --nproc-per-node 2 -m voxcli train RECIPE`. Gradients are exact means, see `voxcli.train.mean`.
+accelerate (https://huggingface.co/docs/accelerate) brings the processes: the same recipe runs alone, or under
+`torchrun --nproc-per-node 2 -m voxcli train RECIPE` or `accelerate launch`. Gradients are exact means, see
+`voxcli.train.mean`.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import config
@@ -61,20 +63,21 @@ class Accelerate:
     def fit(self, run: Run) -> None:
         """Train to the run's end. Raises `TrainingError`, or `KeyboardInterrupt` after a checkpoint."""
         import torch
-        from accelerate import Accelerator
 
-        from voxcli.train import mean, optimizer, schedule
+        from voxcli.train import device, mean, optimizer, schedule
         from voxcli.train.gradients import Gradients
         from voxcli.train.run import Moving
         from voxcli.train.steps import steps
 
         train, model, parameters = run.recipe.train, run.bundle.model, run.parameters
-        accelerator = Accelerator(mixed_precision=train.mixed_precision, cpu=run.device.type == "cpu")
         made = optimizer.build(model, train, run.device)
         scheduler = schedule.build(made, train, run.length, higher_is_better=run.higher_is_better)
         # small float16 gradients would vanish without a scale that grows as far as they allow
         scaler = torch.amp.GradScaler(run.device.type) if train.mixed_precision == "fp16" else None
         moving = Moving(made, scheduler, scaler)
+
+        def autocast() -> AbstractContextManager[None]:
+            return device.autocast(run.device, train.mixed_precision)
 
         def backward(loss: torch.Tensor) -> None:
             (scaler.scale(loss) if scaler else loss).backward()
@@ -88,7 +91,7 @@ class Accelerate:
         begin = time.perf_counter() - step.waited
         while True:
             made.zero_grad(set_to_none=True)
-            figures = gradients.add(step, model, autocast=accelerator.autocast)
+            figures = gradients.add(step, model, autocast=autocast)
             # read the next batches while the device still works on these
             following = next(source) if run.state.step + 1 < run.total_steps else None
             if run.world > 1:

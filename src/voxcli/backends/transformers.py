@@ -183,7 +183,7 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
         def __iter__(self) -> Iterator[Step]:
             return steps(run)
 
-    class ExactTrainer(Trainer):  # type: ignore[misc]
+    class ExactTrainer(Trainer):
         """One batch is one optimizer step, and its gradient is the mean over all that the step saw."""
 
         def __init__(self, **settings: Any) -> None:

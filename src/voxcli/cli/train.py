@@ -115,7 +115,7 @@ def _opening(run: Run) -> str:
 def _report(run: Run, asked: str, *, json: bool) -> None:
     best = run.files.best if run.files.best.exists() else run.files.newest()
     state = run.state
-    scores = next(
+    scores: dict[str, float] = next(
         (
             entry["validation"]
             for entry in run.files.log()

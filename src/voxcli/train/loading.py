@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +153,7 @@ def _adapted(model: Any, family: ModelFamily, adapter: Adapter) -> Any:
     excluded = getattr(family, "frozen_names", lambda: None)()
     # the base as it can be found from elsewhere; task_type stays unset, peft's wrappers for tasks are made for text
     model.config._name_or_path = model.name_or_path = absolute(model.name_or_path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by names that are about to change
+    with quietly():
         wrapped = get_peft_model(model, LoraConfig(**keys, exclude_modules=excluded))
     wrapped.accepts_loss_kwargs = False
     return wrapped

@@ -61,7 +61,8 @@ def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if not isinstance(value, dict):
         return value
     if "$tensor" in value:
-        return tensors[value["$tensor"]]
+        # a copy of its own: safetensors maps the file, and the file of an old checkpoint will be deleted
+        return tensors[value["$tensor"]].clone()
     if "$array" in value:
         return _unpack(value["$array"], tensors).numpy().astype(value["dtype"])
     if "$tuple" in value:

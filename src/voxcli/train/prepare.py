@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from voxcli.api import SPLITS, Bundle, Limits
+from voxcli.api import Bundle, Limits
 from voxcli.data.batches import DurationBatches, lengthened
 from voxcli.data.corpus import Splits, load_splits
 from voxcli.data.filters import refused
@@ -185,23 +185,19 @@ def fit(run: Run) -> None:
 
 
 def _usable(splits: Splits, recipe: Recipe, limits: Limits, bundle: Bundle, progress: Progress) -> Splits:
-    """Leave out what the task cannot use, such as labels that do not fit the frames or the decoder."""
-    tables: dict[str, Any] = {}
-    drops = list(splits.drops)
-    for name in SPLITS[:2]:
-        tables[name], gone = refused(
-            splits.split(name),
-            name,
-            lambda utterance: recipe.task.problem(utterance, limits, bundle),
-            progress=progress,
-        )
-        drops += gone
-    if not len(tables["train"]):
-        raise DataError(
-            "the model can use none of the training utterances",
-            help="; ".join(str(drop) for drop in drops if drop.split == "train"),
-        )
-    return dataclasses.replace(splits, **tables, drops=drops)
+    """Leave out of the training split what has no loss: labels that do not fit the frames or the decoder.
+
+    Validation keeps them: what is said there can be scored without a loss.
+    """
+    train, gone = refused(
+        splits.train,
+        "train",
+        lambda utterance: recipe.task.problem(utterance, limits, bundle),
+        progress=progress,
+    )
+    if not len(train):
+        raise DataError("the model can use none of the training utterances", help="; ".join(str(drop) for drop in gone))
+    return dataclasses.replace(splits, train=train, drops=[*splits.drops, *gone])
 
 
 def _first_rank_first(work: Any) -> Any:

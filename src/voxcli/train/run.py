@@ -164,7 +164,7 @@ class Run:
         state = self.state
         state.step += 1
         state.epoch, state.position = step.epoch, step.after
-        if step.after >= len(self.batches(step.epoch)):
+        if step.after >= step.count:
             state.epoch, state.position = step.epoch + 1, 0
         state.seconds += facts["seconds"]
         state.audio_seconds += facts["audio_seconds"]
@@ -267,7 +267,7 @@ class Run:
         audio, padded, seconds = facts["audio_seconds"], facts["padded_seconds"], facts["seconds"]
         entry = {
             "step": self.state.step,
-            "epoch": round(step.epoch + step.after / len(self.batches(step.epoch)), 4),
+            "epoch": round(step.epoch + step.after / step.count, 4),
             "loss": facts["loss"],
             "grad_norm": facts["grad_norm"],
             "learning_rate": facts["learning_rate"],

@@ -7,11 +7,15 @@ last step of an epoch takes what is left, and a process may find nothing for it 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import torch
 
 from voxcli.data.loading import Batch
 
@@ -28,9 +32,11 @@ class Step:
     """Its first batch in the epoch, over all processes."""
     after: int
     """The first batch in the epoch that it does not use."""
+    count: int
+    """Batches in the epoch, over all processes."""
     batches: list[Batch] = field(repr=False)
     waited: float = 0.0
-    """How long the training process waited for (or computed) these batches, s."""
+    """How long the training process waited for these batches, s."""
 
     @property
     def utterances(self) -> tuple[str, ...]:
@@ -49,7 +55,27 @@ class Step:
 
 
 def steps(run: Run) -> Iterator[Step]:
-    """Every step from `run.state` on, without end: the caller stops when it has taken enough."""
+    """Every step from `run.state` on, without end: the caller stops when it has taken enough.
+
+    Without worker processes a thread reads one step ahead, so that decoding and features use what the forward and
+    backward pass leave idle.
+    """
+    source = _read(run)
+    if run.recipe.train.dataloader_num_workers:
+        yield from source
+        return
+    # the small operations of feature extraction gain nothing from threads of their own, and would wait for the model's
+    with ThreadPoolExecutor(1, "vox-read", initializer=torch.set_num_threads, initargs=(1,)) as reader:
+        coming = reader.submit(next, source)
+        while True:
+            begin = time.perf_counter()
+            step = coming.result()
+            waited = time.perf_counter() - begin
+            coming = reader.submit(next, source)
+            yield dataclasses.replace(step, waited=waited)
+
+
+def _read(run: Run) -> Iterator[Step]:
     epoch, position = run.state.epoch, run.state.position
     per_step = run.world * run.recipe.train.gradient_accumulation_steps
     while True:
@@ -58,10 +84,9 @@ def steps(run: Run) -> Iterator[Step]:
             loader = iter(run.loader(epoch, position, run.rank, run.world))
             while position < count:
                 after = min(position + per_step, count)
-                mine = range(position + run.rank, after, run.world)
                 begin = time.perf_counter()
-                batches = [next(loader) for _ in mine]
-                yield Step(epoch, position, after, batches, time.perf_counter() - begin)
+                batches = [next(loader) for _ in range(position + run.rank, after, run.world)]
+                yield Step(epoch, position, after, count, batches, time.perf_counter() - begin)
                 position = after
             del loader
         epoch, position = epoch + 1, 0

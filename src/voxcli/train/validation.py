@@ -97,13 +97,14 @@ def _loss(run: Run, rows: np.ndarray) -> tuple[float, float]:
         seed=run.recipe.seed,
         epoch=0,
         num_workers=0,
+        limits=run.limits,
         refill=False,
     )
     total = count = 0.0
     with torch.inference_mode():
         for batch in loader:
             _leave_if_asked(run)
-            run.set_aside(batch.skipped, split="validation")
+            run.set_aside(batch.skipped, split="validation", silent=True)
             if not batch.ids:
                 continue
             with device.autocast(run.device, run.recipe.train.mixed_precision):
