@@ -174,5 +174,17 @@ def test_a_language_that_the_model_does_not_have(project: Project) -> None:
     assert not (project.path / "evaluation" / "whisper" / "data-test" / "utterances.jsonl").exists()
 
 
+def test_transcribe_decodes_as_evaluate_does(project: Project) -> None:
+    project.run("evaluate", "ctc", "--data", "data").assert_ok()
+    scored = project.path / "evaluation" / "ctc" / "data-test" / "utterances.jsonl"
+    hypotheses = {row["id"]: row["hypothesis"] for row in map(json.loads, scored.read_text("utf-8").splitlines())}
+    result = project.run("transcribe", "data", "--model", "ctc", "--timestamps", "none", "--json").assert_ok()
+    texts = {
+        str(Path(row["path"]).relative_to("data")): row["text"] for row in map(json.loads, result.out.splitlines())
+    }
+    assert len(hypotheses) == 3
+    assert hypotheses.items() <= texts.items()
+
+
 def test_the_help(project: Project, snapshot: Callable[[str, str], None]) -> None:
     snapshot(project.run("evaluate", "--help").assert_ok().out, "evaluate-help.txt")
