@@ -167,7 +167,7 @@ def vox(
 def _group() -> Any:
     app = typer.Typer(
         cls=Commands,
-        add_completion=True,
+        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings=SETTINGS,
