@@ -112,14 +112,14 @@ def _of_recipe(source: str | Path, name: str) -> Target:
 def _of_folder(path: Path) -> Target:
     name = path.resolve().name
     if (path / "clips").is_dir() and any(path.glob("*.tsv")):
-        return Target(name, (_dataset("common-voice", root=str(path)),))
+        return Target(name, (_dataset("common-voice", root=path),))
     for stem in ("manifest", "metadata"):
         for suffix in MANIFESTS:
             if (path / f"{stem}{suffix}").is_file():
                 return Target(name, (_dataset("manifest", path=str(path / f"{stem}{suffix}")),))
     if any((path / file).is_file() for file in ("dataset_info.json", "state.json", "dataset_dict.json")):
         return Target(name, (_dataset("huggingface", path=str(path)),))
-    return Target(name, (_dataset("audio-folder", root=str(path)),))
+    return Target(name, (_dataset("audio-folder", root=path),))
 
 
 def _dataset(name: str, **keys: Any) -> Dataset:
