@@ -46,7 +46,7 @@ def read(row: dict[str, str]) -> np.ndarray:
 
 
 def test_short_prompts(bundle: Bundle, rows: list[dict[str, str]]) -> None:
-    some = [row for row in rows if row["split"] == "test" and 2.0 < float(row["duration"]) < 5.0][:6]
+    some = [row for row in rows if row["split"] == "test" and 2.0 < float(row["duration"]) < 5.0][:3]
     items = [TASK.features(Utterance(id=row["path"], audio=Path(row["path"])), read(row), bundle) for row in some]
     found = TASK.predict(bundle, TASK.collate(items, bundle), Decoding(timestamps="word"))
     normalise = scoring_normalizer("en", json.loads((MODEL / "normalizer.json").read_text(encoding="utf-8")))
