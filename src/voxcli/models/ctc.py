@@ -37,6 +37,7 @@ _DROPOUTS = (
     "final_dropout",
     "layerdrop",
 )
+_LONG = 16_000  # samples from which the number of frames is counted in periods
 _MASKS = ("mask_time_prob", "mask_time_length", "mask_feature_prob", "mask_feature_length")
 
 
@@ -113,6 +114,10 @@ class CTC:
         """Frames of the logits for a clip of N samples, exactly, from the config alone."""
         return _frames(self._key(), n_samples)
 
+    @functools.cached_property
+    def _cache_key(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
     def features(self, audio: np.ndarray, processor: Any) -> np.ndarray:
         """Audio (N,) -> (N,) normalised samples or (T, C) log-mel, float32, without padding."""
         made: np.ndarray = ctc_frames.features(processor.feature_extractor, audio)
@@ -150,7 +155,7 @@ class CTC:
         return made
 
     def _key(self) -> str:
-        return json.dumps({"class": type(self).__name__, **dataclasses.asdict(self)}, sort_keys=True)
+        return self._cache_key
 
 
 @functools.lru_cache(maxsize=16)
@@ -180,9 +185,23 @@ def _extractor(key: str) -> Any:
     return feature_extractor(json.loads(key)["checkpoint"], _config(key))
 
 
-@functools.lru_cache(maxsize=65_536)
 def _frames(key: str, n_samples: int) -> int:
+    """Every layer adds one frame for a fixed number of samples more, so a long clip is answered by a shorter one."""
+    stride = _stride(key)
+    periods = max(0, (n_samples - _LONG) // stride)
+    return _exact_frames(key, n_samples - periods * stride) + periods
+
+
+@functools.lru_cache(maxsize=65_536)
+def _exact_frames(key: str, n_samples: int) -> int:
     return ctc_frames.output_frames(_config(key), ctc_frames.feature_frames(_extractor(key), n_samples))
+
+
+@functools.lru_cache(maxsize=16)
+def _stride(key: str) -> int:
+    """Samples per frame of the logits."""
+    far, near = ctc_frames.HORIZON, ctc_frames.HORIZON // 2
+    return round((far - near) / (_exact_frames(key, far) - _exact_frames(key, near)))
 
 
 @functools.lru_cache(maxsize=16)
@@ -197,17 +216,16 @@ def _limits(key: str) -> Limits:
     low, high = 0, ctc_frames.HORIZON
     while high - low > 1:
         middle = (low + high) // 2
-        enough = _frames(key, middle) >= needed and ctc_frames.feature_frames(extractor, middle) >= 2
+        enough = _exact_frames(key, middle) >= needed and ctc_frames.feature_frames(extractor, middle) >= 2
         low, high = (low, middle) if enough else (middle, high)
     rate = int(extractor.sampling_rate)
     with quietly(), explained(json.loads(key)["checkpoint"] or made.model_type, "config"):
         n_parameters = sum(parameter.numel() for parameter in meta_model(made, "AutoModelForCTC").parameters())
-    far, near = ctc_frames.HORIZON, ctc_frames.HORIZON // 2
     return Limits(
         sampling_rate=rate,
         min_duration=high / rate,
         max_duration=float("inf"),
-        stride=round((far - near) / (_frames(key, far) - _frames(key, near))),
+        stride=_stride(key),
         max_label_length=None,
         n_parameters=n_parameters,
     )

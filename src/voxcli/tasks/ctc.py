@@ -87,6 +87,8 @@ class CTCTask:
         device = device_of(model)
         inputs = _inputs(batch, bundle, device, masked=model.training)
         logits = model(**inputs).logits
+        if device.type == "mps":  # has no CTC
+            device, logits = torch.device("cpu"), logits.cpu()
         log_probabilities = functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN's CTC is not deterministic, and limits the labels
             total = functional.ctc_loss(
@@ -97,7 +99,7 @@ class CTCTask:
                 blank=unwrapped(model).config.pad_token_id,
                 reduction="sum",
             )
-        return total, batch["label_lengths"].sum().to(device)
+        return total, batch["label_lengths"].sum().to(total.device)
 
     def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> list[Transcript]:
         """B transcripts: the most probable class of each frame, repeats joined, blanks dropped."""

@@ -31,13 +31,15 @@ def device_of(model: Any) -> torch.device:
 
 @contextlib.contextmanager
 def decoding_mode(model: Any) -> Iterator[None]:
-    """No dropout, no masks, no graph within the block; training mode is restored afterwards."""
+    """No dropout, no masks, no graph within the block; every module trains as before afterwards."""
     import torch
 
-    was_training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        with torch.inference_mode():
+        # no_grad, not inference_mode: what a module keeps from here (rotary tables) may be used in training again
+        with torch.no_grad():
             yield
     finally:
-        model.train(was_training)
+        for module in training:
+            module.training = True
