@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from voxcli.models.checkpoint import quietly
+
 CHARACTERS = " 'abcdefghijklmnopqrstuvwxyz"
 HIDDEN = 16
 TIMESTAMP_STEP = 0.02  # s between two timestamp tokens of Whisper
@@ -88,8 +90,9 @@ def tiny_whisper(folder: Path, *, multilingual: bool = True, window: int = 3, se
         generation["task_to_id"] = {task: number(f"<|{task}|>") for task in ("translate", "transcribe")}
     model.generation_config = GenerationConfig(**generation)
     extractor = WhisperFeatureExtractor(feature_size=config.num_mel_bins, chunk_length=window)
-    model.save_pretrained(folder)
-    WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
+    with quietly():
+        model.save_pretrained(folder)
+        WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
     return folder
 
 
@@ -142,6 +145,7 @@ def tiny_ctc(
     else:
         raise ValueError(f"tiny_ctc knows wav2vec2, wav2vec2-bert and parakeet_ctc, not {architecture!r}")
     torch.manual_seed(seed)
-    AutoModelForCTC.from_config(config).save_pretrained(folder)
-    processor.save_pretrained(folder)
+    with quietly():
+        AutoModelForCTC.from_config(config).save_pretrained(folder)
+        processor.save_pretrained(folder)
     return folder
