@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -108,9 +109,10 @@ class Loop:
 
 
 @pytest.fixture
-def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing is registered but the fakes: words and numbers, hum, tiny, spell, and a backend called accelerate."""
     from voxcli.plugins import builtin
+    from voxcli.plugins.manager import forget
 
     folder = tmp_path / "fakes"
     folder.mkdir()
@@ -127,6 +129,9 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         registry.add("backend", "accelerate", "vox_fakes:Loop", summary="a loop")
 
     monkeypatch.setattr(builtin, "vox_register", register)
+    forget()  # another test may have loaded the real ones
+    yield
+    forget()
 
 
 GOOD = """
