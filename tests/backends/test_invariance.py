@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from voxcli.testing import Project, Result
+from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc, tiny_whisper
 
 BACKENDS = ("accelerate", "transformers")
@@ -64,9 +64,9 @@ class Steps:
         keys = 'language = "en"' if model == "whisper" else ""
         project.write({"r.toml": RECIPE.format(model=model, backend=backend, keys=keys)})
 
-    def of(self, name: str, *, batch: int, accumulation: int, processes: int = 1, clip: float = 0.0) -> Step:
-        """The step with batches of `batch` utterances, `accumulation` of them, in so many processes."""
-        given = (
+    def arguments(self, name: str, *, batch: int, accumulation: int, clip: float = 0.0) -> tuple[str, ...]:
+        """Of the command that takes a step with `accumulation` batches of `batch` utterances a process."""
+        return (
             "train",
             "r.toml",
             f'name="{name}"',
@@ -74,10 +74,10 @@ class Steps:
             f"train.gradient_accumulation_steps={accumulation}",
             f"train.max_grad_norm={clip}",
         )
-        if processes == 1:
-            self.project.run(*given).assert_ok()
-        else:
-            torchrun(self.project, processes, *given).assert_ok()
+
+    def of(self, name: str, **settings: Any) -> Step:
+        """The step, taken in this process."""
+        self.project.run(*self.arguments(name, **settings)).assert_ok()
         return Step(self.project.path / "runs" / name)
 
 
@@ -94,15 +94,6 @@ class Step:
         """What the step added to the weights."""
         before = load_file(base / "model.safetensors")
         return {name: self.weights[name] - before[name] for name in before if name in self.weights}
-
-
-def torchrun(project: Project, processes: int, *arguments: str) -> Result:
-    """Run `vox` in several processes, as a person would with torchrun."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    done = subprocess.run(
-        [*command, "-m", "voxcli", *arguments], cwd=project.path, capture_output=True, text=True, timeout=120
-    )
-    return Result(done.returncode, done.stdout, done.stderr, arguments)
 
 
 @pytest.fixture
@@ -149,9 +140,25 @@ def test_both_backends_take_the_same_step(steps: Callable[[str, str], Steps], mo
     assert_same(*taken)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_two_processes_are_one(steps: Callable[[str, str], Steps], backend: str) -> None:
-    made = steps(backend, "ctc")
+SEVERAL = """
+    import json, sys
+    from voxcli.cli.app import main
+
+    for arguments in json.loads(sys.argv[1]):
+        assert main(arguments) == 0
+"""
+
+
+def test_two_processes_are_one(steps: Callable[[str, str], Steps]) -> None:
+    made = steps("accelerate", "ctc")
     alone = made.of("alone", batch=1, accumulation=4)
-    together = made.of("together", batch=1, accumulation=2, processes=2)
-    assert_same(alone, together)
+    made.project.write({"several.py": SEVERAL})
+    given = [[*made.arguments(one, batch=1, accumulation=2), f'backend.type="{one}"'] for one in BACKENDS]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "several.py"]
+    done = subprocess.run(
+        [*launch, json.dumps(given)], cwd=made.project.path, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("model       runs/accelerate/best") == 1, "one process reports"
+    for backend in BACKENDS:
+        assert_same(alone, Step(made.project.path / "runs" / backend))

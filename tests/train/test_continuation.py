@@ -13,6 +13,7 @@ BEFORE = {"seed": 1, "train": {"max_steps": 10, "learning_rate": 1e-4}, "augment
 def test_length_and_pauses_may_change() -> None:
     check_recipe(BEFORE, {**BEFORE, "train": {"max_steps": 20, "learning_rate": 1e-4, "save_steps": 5}})
     check_recipe(BEFORE, {**BEFORE, "evaluate": {"metrics": ["cer"]}})
+    check_recipe({**BEFORE, "data": [{"path": "/old"}]}, {**BEFORE, "data": [{"path": "/new"}]})
 
 
 def test_what_a_step_computes_may_not() -> None:

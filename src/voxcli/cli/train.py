@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +53,8 @@ def train(
     first = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun launched
     progress = console.progress() if first else NULL
     progress.say("importing torch and transformers")
+    # peft imports bitsandbytes, which warns of kernels for CPUs that nobody has asked for
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if dry_run:
         return _dry_run(resolved, progress, json=json)
     return _train(resolved, progress, folder=run_dir, resume=resume, asked=recipe, overrides=overrides or [], json=json)

@@ -7,9 +7,11 @@ from typing import Any
 
 from voxcli.errors import TrainingError
 
-# Keys that decide how far, how often and how a run is measured, not what it computes at a step
+# Keys that decide how far, how often and how a run is measured, not what it computes at a step. The data may have
+# moved: whether they are the same is decided by their content.
 FREE = {
     "name",
+    "data",
     "evaluate",
     "train.max_steps",
     "train.num_train_epochs",

@@ -124,11 +124,16 @@ def prepare(recipe: Recipe, *, folder: Path | None = None, resume: bool = False,
     lock_path = files.path / "lock.json"
     if newest is not None and lock_path.is_file():
         continuation.check_data(json.loads(lock_path.read_text(encoding="utf-8")).get("data", {}), versions["data"])
-    state = State()
+    state = State(world=made.world)
     if newest is not None:
         state = checkpoint.read_state(newest)
         checkpoint.load_weights(made.bundle, newest)
         state.stopped_early = False  # decided anew, the patience may have been raised
+        if state.world != made.world:
+            progress.say(
+                f"{state.world} processes began this run, now there are {made.world}: other batches from here on"
+            )
+            state.world = made.world
     elif resume:
         progress.say(f"{files.path} has no checkpoint yet: beginning")
     processes.wait()

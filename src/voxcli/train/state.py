@@ -29,6 +29,8 @@ class State:
     """The last step that was evaluated; an interrupted evaluation is made up for after a resume."""
     evaluations_without_gain: int = 0
     stopped_early: bool = False
+    world: int = 1
+    """Processes that took these steps: batches of an epoch are cut for their number."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
