@@ -1,12 +1,12 @@
 """Choose the English prompts that ship as `sample-speech` and copy them into the package.
 
-In: a folder with `manifest.csv` (path, duration, text, split) made from Debian's asterisk-core-sounds-en-g722, decoded to
-16 kHz FLAC, equal texts never in two splits. Out: src/voxcli/sample/speech/{manifest.csv, audio/*.flac}.
+In: a folder with `manifest.csv` (path, duration, text, split) made from Debian's asterisk-core-sounds-en-g722, decoded
+to 16 kHz FLAC, equal texts never in two splits. Out: src/voxcli/sample/speech/{manifest.csv, audio/*.flac}.
 
     python scripts/sample_speech.py FOLDER
 
-Chosen: prompts of letters only (no digits, so that a character model has nothing to guess), up to 8 s, in an order drawn
-once, until each split has the seconds below; one second of the FLAC files is about 20 kB.
+Chosen: prompts of letters only (no digits, so that a character model has nothing to guess), up to 8 s, in an order
+drawn once, until each split has the seconds below; one second of the FLAC files is about 20 kB.
 """
 
 from __future__ import annotations

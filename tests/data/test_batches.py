@@ -152,3 +152,12 @@ def test_for_evaluation_the_longest_come_first():
 def test_room_for_augmentation():
     assert lengthened([1.0, 9.0], [Speed(factors=(0.9, 1.1))]) == pytest.approx([1 / 0.9, 10.0])
     assert lengthened([1.0], [Speed(factors=(0.5,), p=0.0)]) == pytest.approx([1.0])
+
+
+def test_a_model_that_pads_to_its_window_gets_batches_of_windows():
+    """Whisper at 30 s: 160 s of audio are 5 clips, however short they are, and the padding is said."""
+    batches = DurationBatches(
+        np.full(40, 2.0), batch_duration=160.0, batch_size=None, seed=0, padded=lambda duration: 30.0
+    )
+    assert max(len(batch) for batch in batches.epoch(0)) == 5
+    assert batches.padding_share(0) == pytest.approx(28 / 30)

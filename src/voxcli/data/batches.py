@@ -7,7 +7,8 @@ an epoch. The number of batches may differ a little between epochs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from voxcli.data import cutting
 from voxcli.errors import DataError
 
 if TYPE_CHECKING:
-    from voxcli.api import Augmentation
+    from voxcli.api import Augmentation, Limits, ModelFamily
 
 Rows = NDArray[np.int64]
 
@@ -32,7 +33,8 @@ class DurationBatches:
     """Batches of at most `batch_duration` s of padded audio, or of `batch_size` clips, or both.
 
     `durations`: s, shape (rows,). Give them as long as augmentation can make them (`lengthened`) where memory is tight.
-    A clip longer than `batch_duration` is a batch of its own. Raises `DataError` for durations that are not known.
+    `padded` says how long the model makes a clip (`padding_of`); None: as long as it is. A clip longer than
+    `batch_duration` is a batch of its own. Raises `DataError` for durations that are not known.
     """
 
     def __init__(
@@ -42,9 +44,12 @@ class DurationBatches:
         batch_duration: float | None,
         batch_size: int | None,
         seed: int,
+        padded: Callable[[float], float] | None = None,
         max_padding: float = MAX_PADDING,
     ) -> None:
         self.durations = _known(durations)
+        self._padded = padded
+        self._lengths = self.durations if padded is None else np.asarray([padded(float(d)) for d in self.durations])
         if batch_duration is None and batch_size is None:
             raise DataError("batches need a size", help="set [train] batch_duration or per_device_train_batch_size")
         if (batch_duration is not None and batch_duration <= 0) or (batch_size is not None and batch_size < 1):
@@ -64,9 +69,9 @@ class DurationBatches:
         if not len(self.durations):
             return []
         rng = np.random.default_rng([self._seed % 2**63, epoch])
-        keys = self.durations * np.exp(rng.uniform(-_JITTER, _JITTER, len(self.durations)))
+        keys = self._lengths * np.exp(rng.uniform(-_JITTER, _JITTER, len(self._lengths)))
         order = np.argsort(keys, kind="stable").astype(np.int64)
-        clips = self.durations[order]
+        clips = self._lengths[order]
         if np.isinf(self._budget):  # exactly batch_size clips each; the one smaller batch stands anywhere
             rest = len(clips) % self._most
             smaller = int(rng.integers(0, len(clips) // self._most + 1)) * self._most
@@ -80,7 +85,7 @@ class DurationBatches:
 
     def padding_share(self, epoch: int, world: int = 1) -> float:
         """Padding as a share of all padded seconds of an epoch, 0 to 1."""
-        return padding_share(self.durations, self.epoch(epoch, world))
+        return padding_share(self.durations, self.epoch(epoch, world), padded=self._padded)
 
 
 def by_duration(
@@ -98,14 +103,25 @@ def by_duration(
     return np.split(order, cuts[1:-1])[::-1] if len(order) else []
 
 
-def padding_share(durations: ArrayLike, batches: Iterable[Rows]) -> float:
-    """Padding as a share of all padded seconds of the batches, 0 to 1."""
+def padding_share(
+    durations: ArrayLike, batches: Iterable[Rows], *, padded: Callable[[float], float] | None = None
+) -> float:
+    """Padding as a share of all padded seconds of the batches, 0 to 1; `padded` as in `DurationBatches`."""
     known = np.asarray(durations, dtype=np.float64)
     real = full = 0.0
     for batch in batches:
+        longest = float(known[batch].max())
         real += float(known[batch].sum())
-        full += len(batch) * float(known[batch].max())
+        full += len(batch) * (longest if padded is None else padded(longest))
     return 1.0 - real / full if full > 0 else 0.0
+
+
+def padding_of(family: ModelFamily, limits: Limits) -> Callable[[float], float] | None:
+    """How long the model makes a clip before it works on it, s (Whisper: its whole window); None: it takes clips as
+    they are. A family says so by a method `padded_duration(duration, window)`.
+    """
+    padded = getattr(family, "padded_duration", None)
+    return functools.partial(padded, window=limits.max_duration) if callable(padded) else None
 
 
 def lengthened(durations: ArrayLike, augment: Sequence[Augmentation]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,7 +41,7 @@ class Batch:
     audio_duration: float
     """Sum of the clips as they went into the features, s."""
     padded_duration: float
-    """B times the longest clip, s."""
+    """B times the longest clip, s; times what the model pads it to, where it does."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """(id, reason) of clips that could not be used."""
     rows: list[int] = field(default_factory=list)
@@ -55,6 +55,7 @@ class Loader:
 
     `limits` are what `task.problem` compares with once a clip is augmented; None takes the model family's where
     anything augments, and asks nothing where nothing does (`load_splits` and `filters.refused` have looked then).
+    `padded` says how long the model makes a clip (`batches.padding_of`), for the batches' padded seconds.
     `refill`: a batch that loses all its clips takes the next row of the table that can be used, and says so in
     `skipped`; without it the batch comes out empty, which is what evaluation wants.
 
@@ -75,6 +76,7 @@ class Loader:
         num_workers: int = 0,
         start: int = 0,
         limits: Limits | None = None,
+        padded: Callable[[float], float] | None = None,
         refill: bool = True,
         start_method: str | None = None,
     ) -> None:
@@ -89,6 +91,7 @@ class Loader:
             list(batches),
             Preparation(task, bundle.replace(model=None), tuple(augment), sampling_rate, seed, epoch, limits),
             refill,
+            padded,
         )
 
     def __len__(self) -> int:
@@ -128,8 +131,16 @@ class Loader:
 class _Batches(Dataset[Batch | VoxError]):
     """Batch number -> batch; what a worker process runs. An error is returned: raised, it would lose its `help`."""
 
-    def __init__(self, table: Table, batches: list[Rows], preparation: Preparation, refill: bool) -> None:
+    def __init__(
+        self,
+        table: Table,
+        batches: list[Rows],
+        preparation: Preparation,
+        refill: bool,
+        padded: Callable[[float], float] | None,
+    ) -> None:
         self._table, self._batches, self._preparation, self._refill = table, batches, preparation, refill
+        self._padded = padded or float
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -155,7 +166,7 @@ class _Batches(Dataset[Batch | VoxError]):
             ids=gathered.ids,
             tensors=tensors,
             audio_duration=math.fsum(gathered.durations),
-            padded_duration=len(gathered.durations) * max(gathered.durations, default=0.0),
+            padded_duration=len(gathered.durations) * self._padded(max(gathered.durations, default=0.0)),
             skipped=gathered.skipped,
             rows=gathered.rows,
             index=index,

@@ -40,8 +40,10 @@ def pack(durations: Sequence[float], batch_duration: float, *, shortest: float =
 
 def shortest_input(bundle: Bundle, limits: Limits) -> float:
     """What the model pads every clip to at least, s: Whisper's whole window unless it works at the clip's length."""
-    padded = getattr(bundle.family, "padded_duration", None)
-    return float(padded(0.0, window=limits.max_duration)) if callable(padded) else limits.min_duration
+    from voxcli.data.batches import padding_of
+
+    padded = padding_of(bundle.family, limits)
+    return padded(0.0) if padded is not None else limits.min_duration
 
 
 def fits(audio: np.ndarray, limits: Limits) -> bool:

@@ -1,7 +1,7 @@
 """Loads plugins one by one, so that one that fails is named and everything else goes on.
 
-Entry points of the group "voxcli" are found by importlib.metadata and never through pluggy's own loader, which loads all
-of them unguarded (pluggy documentation, `load_setuptools_entrypoints`).
+Entry points of the group "voxcli" are found by importlib.metadata and never through pluggy's own loader, which loads
+all of them unguarded (pluggy documentation, `load_setuptools_entrypoints`).
 """
 
 from __future__ import annotations

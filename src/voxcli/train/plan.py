@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from voxcli.data.batches import padding_share
+from voxcli.data.batches import padding_of, padding_share
 from voxcli.data.filters import Drop
 from voxcli.train.device import describe
 from voxcli.train.prepare import Ingredients
@@ -15,6 +15,7 @@ def plan(made: Ingredients) -> dict[str, Any]:
     """The plan as a JSON-able table."""
     recipe, splits = made.recipe, made.splits
     first = made.batching.epoch(0, made.world)
+    padded = padding_of(recipe.model, made.limits)
     parameters = list(made.bundle.model.parameters())
     return {
         "name": recipe.name,
@@ -36,7 +37,7 @@ def plan(made: Ingredients) -> dict[str, Any]:
         "batches": {
             "per_epoch": len(first),
             "utterances": round(len(splits.train) / max(len(first), 1), 1),
-            "padding": round(padding_share(splits.train.durations, first), 4),
+            "padding": round(padding_share(splits.train.durations, first, padded=padded), 4),
         },
         "steps": {
             "total": made.length.total_steps,

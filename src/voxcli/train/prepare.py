@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from voxcli.api import Bundle, Limits
-from voxcli.data.batches import DurationBatches, lengthened
+from voxcli.data.batches import DurationBatches, lengthened, padding_of
 from voxcli.data.corpus import Splits, load_splits
 from voxcli.data.filters import refused
 from voxcli.errors import DataError, TrainingError
@@ -88,6 +88,7 @@ def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
         batch_duration=recipe.train.batch_duration,
         batch_size=recipe.train.per_device_train_batch_size,
         seed=recipe.seed,
+        padded=padding_of(recipe.model, limits),
     )
     world = processes.world()
     length = schedule.length(recipe.train, batches_per_epoch=len(batching.epoch(0, world)), world=world)

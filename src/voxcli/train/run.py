@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from voxcli.api import Bundle, Limits, Task
-from voxcli.data.batches import DurationBatches
+from voxcli.data.batches import DurationBatches, padding_of
 from voxcli.data.corpus import Splits
 from voxcli.data.loading import Loader
 from voxcli.models.settings import write_settings
@@ -115,6 +115,7 @@ class Run:
             epoch=epoch,
             num_workers=self.recipe.train.dataloader_num_workers,
             limits=self.limits if self.recipe.augment else None,
+            padded=padding_of(self.bundle.family, self.limits),
         )
 
     def remember_culprits(self) -> None:
