@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+HELD_OUT := src/voxcli/sample/speech/audio/vm-newpassword.flac
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart install lint types test clean
@@ -20,8 +21,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 install: $(INSTALLED) ## make the environment in .venv and install voxcli into it
 
+# A finished run is not trained again: the second quickstart scores and transcribes what the first one left.
 quickstart: $(INSTALLED) ## train on real speech, score, transcribe: five minutes on two cores
-	@$(BIN)/python scripts/quickstart.py
+	$(BIN)/vox train quickstart --resume
+	$(BIN)/vox evaluate runs/quickstart --baseline sample-model --split test --examples 12
+	$(BIN)/vox transcribe $(HELD_OUT) --model runs/quickstart
+	@echo
+	@echo 'Now yours: $(BIN)/vox transcribe your.wav --model runs/quickstart'
+	@echo '           $(BIN)/vox recipe new your-folder/ --task ctc --out yours.toml && $(BIN)/vox train yours.toml'
 
 lint: $(INSTALLED) ## style
 	$(BIN)/ruff format --check .
