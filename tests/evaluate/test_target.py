@@ -43,6 +43,30 @@ def test_a_shipped_recipe_by_its_name() -> None:
     assert [type(dataset).__name__ for dataset in got.datasets] == ["SampleSpeech"]
 
 
+def test_scoring_needs_nothing_of_a_recipe_but_its_data(tmp_path: Path) -> None:
+    """The noise of the training machine, or a base model that has gone, is no reason not to score."""
+    folder = write_speech(tmp_path / "speech", n=1)
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        f"""
+        [[data]]
+        type = "manifest"
+        path = "{folder / "manifest.csv"}"
+        [[augment]]
+        type = "noise"
+        root = "{tmp_path / "gone"}"
+        [model]
+        type = "ctc"
+        checkpoint = "{tmp_path / "gone"}"
+        [train]
+        max_steps = 1
+        batch_duration = 20.0
+        """,
+        encoding="utf-8",
+    )
+    assert [type(dataset).__name__ for dataset in target(str(recipe), None).datasets] == ["Manifest"]
+
+
 def test_nothing_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not part of a run"):
         target(None, None)

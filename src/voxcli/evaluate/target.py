@@ -105,7 +105,7 @@ def place(model: str, folder: Path | None, target: Target, split: Split) -> Path
 
 
 def _of_recipe(source: str | Path, name: str) -> Target:
-    recipe = resolve(source)
+    recipe = resolve(source, missing="warning")
     return Target(name, recipe.data, recipe.filter, recipe.holdout)
 
 
