@@ -18,6 +18,7 @@ from voxcli.progress import NULL, Bar, Progress
 if TYPE_CHECKING:
     from types import TracebackType
 
+WORTH_A_LINE = 1.0  # s: shorter work ends without a line of its own
 PLAIN_SECONDS = 10.0  # between two lines about one task where there is no terminal
 
 _verbosity = 0
@@ -124,8 +125,9 @@ class _PlainBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._done and self._said != self._done:
-            self._tell(time.monotonic())
+        now = time.monotonic()
+        if self._done and self._said != self._done and (self._said >= 0 or now - self._begin >= WORTH_A_LINE):
+            self._tell(now)
 
     def _tell(self, now: float) -> None:
         self._said = self._done

@@ -88,7 +88,8 @@ def find(source: str | Path) -> Path:
         )
     if found := shipped.find(str(source), prefer="recipe"):
         return found
-    nearby = sorted(path.parent.glob("*.toml")) if path.parent.is_dir() else []
+    beside = sorted(path.parent.glob("*.toml")) if path.parent.is_dir() else []
+    nearby = [file for file in beside if file.name != "pyproject.toml"]
     candidates = [shown(file) for file in nearby] + [one.name for one in shipped.shipped() if one.kind == "recipe"]
     raise _unreadable(
         f"there is no recipe {source}", Problems.suggestion(str(source), candidates) or "`vox recipe list` shows names"
