@@ -18,7 +18,6 @@ The package in reading order:
     evaluate   checkpoint + split -> scores and a file with every utterance
     engines    audio -> transcript
     transcribe files, folders, stdin -> txt, srt, vtt, tsv, json
-    doctor     what is wrong, and the repair
     cli        the `vox` command: one file a sub-command
 """
 
