@@ -1,0 +1,1 @@
+"""Where utterances come from, one source a file: a table, a release, a folder, the hub, the shipped prompts."""

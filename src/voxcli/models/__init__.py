@@ -1,0 +1,1 @@
+"""A checkpoint or sizes -> model, processor and limits, one family a file."""
