@@ -154,6 +154,7 @@ def test_clips_beyond_the_window_and_empty_references_are_scored(project: Projec
     ("arguments", "code", "message"),
     [
         (("ctc",), 2, "error: this model is not part of a run, so its data are not known"),
+        (("runs/gone",), 2, "error: there is no run 'runs/gone', so its data are not known"),
         (("ctc", "--data", "nowhere"), 2, "error: --data nowhere: there is no such file, folder or shipped recipe"),
         (("ctc", "--data", "ctc/model.safetensors"), 2, "is no recipe and no manifest"),
         (("gone/model", "--data", "data"), 1, "error: "),

@@ -215,6 +215,13 @@ def test_a_saved_adapter_loads_with_peft(folders: dict[str, Path], tmp_path: Pat
     assert isinstance(PeftModel.from_pretrained(base, tmp_path), PeftModel)
 
 
+def test_a_save_changes_nothing_of_what_is_trained(folders: dict[str, Path], tmp_path: Path) -> None:
+    bundle = build(family_of(folders, "whisper")[0], CORPUS, gradient_checkpointing=True)
+    save_pretrained(bundle, tmp_path)
+    assert bundle.model.config.use_cache is False, "transformers warns where it is true beside checkpointing"
+    assert json.loads((tmp_path / "config.json").read_text())["use_cache"] is True
+
+
 def test_random_generation_settings_of_old_configs_do_not_stop_a_save(folders: dict[str, Path], tmp_path: Path) -> None:
     """Old Whisper configs hold generation settings, which transformers refuses to save."""
     import shutil

@@ -69,7 +69,7 @@ def evaluate(
     from voxcli.models.open import open_model
 
     progress = console.progress()
-    of = target(data, run_of(Path(model)))
+    of = target(data, run_of(Path(model)), model=model)
     opened = open_model(model, device=device)
     out = output_dir or place(model, opened.folder, of, split)
     decoding = changed(opened.decoding, language, task, num_beams, max_new_tokens)

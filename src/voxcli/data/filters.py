@@ -89,7 +89,7 @@ def checks_of(
 ) -> list[Check]:
     """The checks that `[filter]` and the model ask for. Raises `DataError` where `exclude` cannot be read."""
     return [
-        Check("", "the audio cannot be used", _has_problem),
+        Check("", "the audio cannot be used", _has_problem, _first_problem),
         *_named(rules),
         *_texts(rules, transcripts, unicode_form),
         *_durations(rules, limits),
@@ -194,6 +194,12 @@ def _durations(rules: Filter, limits: Limits | None) -> Iterator[Check]:
 
 def _has_problem(table: Table) -> Mask:
     return _mask(pc.is_valid(table.column("problem").array)) | ~np.isfinite(table.durations)
+
+
+def _first_problem(gone: Table) -> str:
+    """What is wrong with the first of them; the others are in culprits.jsonl."""
+    named = f" (the first of {len(gone)})" if len(gone) > 1 else ""
+    return f"{gone.column('problem')[0] or 'its duration is not known'}{named}"
 
 
 def _lengths(table: Table, *, missing: int = 0) -> NDArray[np.int64]:

@@ -45,15 +45,17 @@ def run_of(folder: Path | None) -> Path | None:
     return None
 
 
-def target(data: str | None, run: Path | None) -> Target:
+def target(data: str | None, run: Path | None, *, model: str | None = None) -> Target:
     """What to evaluate on; without `--data` the recipe of the model's own run.
 
     Raises `UsageError` where nothing is named or what is named does not exist, `RecipeError` for a broken recipe.
     """
     if data is None:
         if run is None:
+            known = model is None or Path(model).expanduser().exists()
+            what = "this model is not part of a run" if known else f"there is no run '{model}'"
             raise UsageError(
-                "this model is not part of a run, so its data are not known",
+                f"{what}, so its data are not known",
                 help="name them: --data RECIPE, MANIFEST or FOLDER",
             )
         return _of_recipe(run / RECIPE, run.name)

@@ -9,6 +9,7 @@ from what was trained by the rounding of that base.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +167,8 @@ def _characters(checkpoint: str) -> str:
 
 
 def _merged(model: Any, checkpoint: str) -> Any:
+    # peft imports bitsandbytes, which warns of kernels for CPUs that nobody has asked for
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from peft import PeftModel
 
     with quietly(), explained(checkpoint, "adapter"):

@@ -66,7 +66,7 @@ def build(
         reentrant = quantization is not None and quantization.load_in_8bit
         inner = unwrapped(model)
         inner.activation_checkpointing_enable({"use_reentrant": reentrant})
-        inner.config.use_cache = False  # `save_pretrained` sets it back
+        inner.config.use_cache = False  # what is saved has it
         if adapter is not None:
             _let_inputs_need_gradients(inner)
     if not quantized:
@@ -89,8 +89,9 @@ def save_pretrained(bundle: Bundle, folder: str | Path) -> None:
     generation = getattr(inner, "generation_config", None)
     if generation is not None:
         generation._from_model_config = False  # else its own keys (languages, alignment heads) vanish on reload
-    if hasattr(inner.config, "use_cache"):
-        inner.config.use_cache = True
+    training = getattr(inner.config, "use_cache", None)
+    if training is not None:
+        inner.config.use_cache = True  # decoding needs it; activation checkpointing has switched it off
     with quietly():
         if _is_adapter(model):
             # the base's embeddings are unchanged: asking would look the base up, on the hub if need be
@@ -101,6 +102,8 @@ def save_pretrained(bundle: Bundle, folder: str | Path) -> None:
             inner.save_pretrained(folder)
         bundle.processor.save_pretrained(folder)
         bundle.processor.feature_extractor.save_pretrained(folder)
+    if training is not None:
+        inner.config.use_cache = training
 
 
 def _bitsandbytes(quantization: Quantization) -> Any:
