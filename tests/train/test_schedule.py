@@ -10,6 +10,7 @@ import torch
 from voxcli.errors import RecipeError
 from voxcli.recipe.schema import Train
 from voxcli.train import packing, schedule
+from voxcli.train.run import Moving
 
 
 def of(batches: int = 10, world: int = 1, **keys: object) -> schedule.Length:
@@ -90,6 +91,27 @@ def test_every_scheduler_of_transformers_continues_from_the_disk(tmp_path: Path,
     assert first + run(optimizer, scheduler, range(5, 12)) == whole
     if name == "reduce_lr_on_plateau":
         assert whole[-1] < whole[0], "it follows the metric"
+
+
+def test_a_finished_run_that_is_made_longer_goes_on_at_the_longer_schedules_rate() -> None:
+    def rates(total: int, steps: range, state: dict | None = None) -> tuple[list[float], dict]:
+        train = Train(max_steps=total, learning_rate=0.1, warmup_steps=0, lr_scheduler_type="linear")
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=train.learning_rate)
+        length = schedule.length(train, batches_per_epoch=12, world=1)
+        moving = Moving(optimizer, schedule.build(optimizer, train, length, higher_is_better=False))
+        if state is not None:
+            moving.restore(state)
+        seen = []
+        for _ in steps:
+            seen.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.after_step(moving.scheduler)
+        return seen, moving.capture()
+
+    whole, _ = rates(20, range(20))
+    _, end_of_ten = rates(10, range(10))
+    longer, _ = rates(20, range(10, 20), end_of_ten)
+    assert longer == whole[10:]
 
 
 def test_every_name_of_transformers_is_tried_above() -> None:

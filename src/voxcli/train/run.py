@@ -52,6 +52,7 @@ class Moving:
         for name in ("optimizer", "scheduler", "scaler"):
             if getattr(self, name) is not None and name in tree:
                 getattr(self, name).load_state_dict(tree[name])
+        schedule.set_rates(self.scheduler)
 
 
 @dataclass

@@ -112,3 +112,17 @@ def after_evaluation(scheduler: Any, value: float) -> None:
     """Tell the metric's value to a scheduler that goes by it."""
     if follows_metric(scheduler):
         scheduler.step(value)
+
+
+def set_rates(scheduler: Any) -> None:
+    """Give the optimizer the rates of the step that the scheduler stands at.
+
+    After a resume they are those of the schedule as it is now: a run made longer has others than it was saved with.
+    """
+    for group, base, factor in zip(
+        scheduler.optimizer.param_groups,
+        getattr(scheduler, "base_lrs", ()),
+        getattr(scheduler, "lr_lambdas", ()),  # every scheduler of transformers that goes by steps has them
+        strict=False,
+    ):
+        group["lr"] = base * factor(scheduler.last_epoch)
