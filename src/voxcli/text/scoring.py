@@ -58,7 +58,8 @@ def _english(spelling: tuple[tuple[str, str], ...]) -> Callable[[str], str]:
     whisper = EnglishTextNormalizer(dict(spelling))
 
     def apply(text: str) -> str:
-        return str(whisper(text)).strip()
+        # it keeps the dots of numbers, and with them the last one of "…" as a word of its own
+        return " ".join(word for word in str(whisper(text)).split() if word.strip("."))
 
     return apply
 
