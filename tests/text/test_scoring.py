@@ -62,7 +62,7 @@ def test_english_is_whispers_own():
 def test_a_lone_dot_is_no_english_word():
     normalize = scoring_normalizer("en")
     assert normalize("to other participants...") == "to other participants"
-    assert normalize("It costs $3.50, or 20 %.") == "it costs $3.50 or 20 %"
+    assert normalize("It costs $3.50, or 20%.") == "it costs $3.50 or 20%"
 
 
 def test_english_spelling_of_a_tokenizer():

@@ -26,7 +26,7 @@ def check_precision(device: torch.device, mixed_precision: str) -> None:
     if mixed_precision == "fp16" and device.type == "cpu":
         raise RecipeError(
             'train.mixed_precision = "fp16" needs a GPU, and the run is on the CPU',
-            help="add train.mixed_precision=no to the command (or bf16 where the processor has it), or set it in the recipe",
+            help="add train.mixed_precision=no to the command, or bf16 where the processor has it",
         )
     if mixed_precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise RecipeError(f"{describe(device)} has no bf16", help='train.mixed_precision = "fp16", or "no"')
