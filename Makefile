@@ -24,7 +24,7 @@ install: $(INSTALLED) ## make the environment in .venv and install voxcli into i
 # A finished run is not trained again: the second quickstart scores and transcribes what the first one left.
 quickstart: $(INSTALLED) ## train on real speech, score, transcribe: five minutes on two cores
 	$(BIN)/vox train quickstart --resume
-	$(BIN)/vox evaluate runs/quickstart --baseline sample-model --split test --examples 12
+	$(BIN)/vox evaluate runs/quickstart --baseline sample-model --split test --worst 5 --examples 12
 	$(BIN)/vox transcribe $(HELD_OUT) --model runs/quickstart
 	@echo
 	@echo 'Now yours: $(BIN)/vox transcribe your.wav --model runs/quickstart'
