@@ -27,9 +27,9 @@ def write(rows: Any, path: Path, *, audio: str, columns: Sequence[str], take: in
 
     `rows` is a `Dataset` or an `IterableDataset`. Raises `DataError` where the stream breaks off or the disk is full.
     """
+    import datasets
     import pyarrow as pa
 
-    import datasets
     from voxcli.data.cache import unwritable
 
     stored = datasets.Audio(decode=False)
@@ -54,9 +54,9 @@ def write(rows: Any, path: Path, *, audio: str, columns: Sequence[str], take: in
 
 def _taken(examples: Iterator[dict[str, Any]], count: int, audio: str) -> tuple[list[dict[str, Any]], Any]:
     """The next rows, and their audio with its bytes, fetched where a row has but a path. Raises `DataError`."""
+    import datasets
     import pyarrow as pa
 
-    import datasets
     from voxcli.datasets.hub import as_stored
 
     stored = datasets.Audio(decode=False)
