@@ -40,7 +40,7 @@ def test_out_of_memory_names_the_batch_and_the_next_try() -> None:
     )
     expected = "step 12: out of memory on cuda:0 with a batch of 2 utterances, 50 s of padded audio, the longest 25.1 s"
     assert error.message == f"{expected}: clip0, clip1"
-    assert error.help == "try this"
+    assert error.help == "try this. A changed recipe is another run: give it another `name`"
 
 
 def test_the_ladder_goes_from_the_same_result_to_another_method() -> None:

@@ -68,7 +68,7 @@ def out_of_memory(
         f"step {incident.step}: out of memory on {device} with a batch of {count} "
         f"{'utterance' if count == 1 else 'utterances'}, {padded_duration:.0f} s of padded audio, the longest "
         f"{longest:.1f} s: {named(incident.utterances)}",
-        help=ladder,
+        help=f"{ladder}. A changed recipe is another run: give it another `name`",
         utterances=incident.utterances,
     )
 
