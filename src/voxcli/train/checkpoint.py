@@ -18,6 +18,7 @@ import torch
 
 from voxcli.api import Bundle
 from voxcli.errors import TrainingError
+from voxcli.models.checkpoint import quietly
 from voxcli.train import packing
 from voxcli.train.folder import TRAINING_STATE, RunFolder
 from voxcli.train.state import State
@@ -77,7 +78,8 @@ def load_weights(bundle: Bundle, checkpoint: Path) -> None:
         set_peft_model_state_dict(model, load_peft_weights(str(checkpoint), device="cpu"))
         return
     # through from_pretrained, which undoes whatever save_pretrained does to the names of weights
-    saved = type(model).from_pretrained(checkpoint, dtype=torch.float32)  # type: ignore[attr-defined]
+    with quietly():
+        saved = type(model).from_pretrained(checkpoint, dtype=torch.float32)  # type: ignore[attr-defined]
     model.load_state_dict(saved.state_dict())
 
 

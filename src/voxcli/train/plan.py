@@ -70,7 +70,12 @@ def lines(counted: dict[str, Any]) -> list[str]:
     ]
     for drop in counted["drops"]:
         examples = ", ".join(drop["examples"])
-        rows.append(("dropped", f"{drop['count']:,} of {drop['split']}: {drop['reason']} ({examples})"))
+        rows.append(
+            (
+                "dropped",
+                f"{drop['count']:,} of {drop['split']}, {clock(drop['duration'])}: {drop['reason']} ({examples})",
+            )
+        )
     for split, characters in counted["unknown_characters"].items():
         shown = " ".join(f"{character!r} x{count}" for character, count in list(characters.items())[:12])
         rows.append(("unknown", f"characters of {split} that training never shows: {shown}"))
