@@ -1,7 +1,7 @@
 """Choose the English prompts that ship as `sample-speech` and copy them into the package.
 
 In: a folder with `manifest.csv` (path, duration, text, split) made from Debian's asterisk-core-sounds-en-g722, decoded
-to 16 kHz FLAC, equal texts never in two splits. Out: src/voxcli/sample/speech/{manifest.csv, audio/*.flac}.
+to 16 kHz FLAC, equal texts never in two splits but for case and punctuation. Out: src/voxcli/sample/speech/{manifest.csv, audio/*.flac}.
 
     python scripts/sample_speech.py FOLDER
 
@@ -43,6 +43,7 @@ def main(source: Path) -> None:
         if taken[row["split"]] + duration <= SECONDS[row["split"]]:
             taken[row["split"]] += duration
             chosen.append(row)
+    chosen = [row for row in chosen if said(row) not in {said(other) for other in chosen if later(row, other)}]
     chosen.sort(key=lambda row: (list(SECONDS).index(row["split"]), row["path"]))
     shutil.rmtree(OUT / "audio", ignore_errors=True)
     (OUT / "audio").mkdir(parents=True)
@@ -54,8 +55,20 @@ def main(source: Path) -> None:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(chosen)
-    for split, seconds in taken.items():
-        print(f"{split}: {sum(row['split'] == split for row in chosen)} prompts, {seconds:.0f} s")
+    for split in SECONDS:
+        durations = [float(row["duration"]) for row in chosen if row["split"] == split]
+        print(f"{split}: {len(durations)} prompts, {sum(durations):.0f} s")
+
+
+def said(row: dict[str, str]) -> str:
+    """The words alone: a prompt with other punctuation says the same."""
+    return " ".join(re.findall(r"[a-z']+", row["text"].lower()))
+
+
+def later(row: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether `other` belongs to a split that `row` must not give away."""
+    order = list(SECONDS)
+    return order.index(row["split"]) < order.index(other["split"])
 
 
 if __name__ == "__main__":
