@@ -1,7 +1,8 @@
 """Choose the English prompts that ship as `sample-speech` and copy them into the package.
 
 In: a folder with `manifest.csv` (path, duration, text, split) made from Debian's asterisk-core-sounds-en-g722, decoded
-to 16 kHz FLAC, equal texts never in two splits but for case and punctuation. Out: src/voxcli/sample/speech/{manifest.csv, audio/*.flac}.
+to 16 kHz FLAC. Out: src/voxcli/sample/speech/{manifest.csv, audio/*.flac}; what is said in the validation or test split
+is never said in training.
 
     python scripts/sample_speech.py FOLDER
 
