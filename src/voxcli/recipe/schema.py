@@ -151,7 +151,15 @@ class Train:
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: much less memory, about a third more time."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
-    """Precision of the forward pass; weights stay float32."""
+    """Precision of the forward pass; weights that are trained stay float32."""
+    frozen_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Type in which weights that are not trained are kept. Half of it needs the same mixed_precision; the bytes of the
+    frozen part are halved."""
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = (
+        None
+    )
+    """How attention is computed, as in transformers' from_pretrained. None takes the best that the model has; `eager`
+    keeps every attention weight and needs about twice the memory."""
     use_cpu: bool = False
     """Train on the processor even where there is a GPU."""
     dataloader_num_workers: int = 0
