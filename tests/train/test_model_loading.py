@@ -17,7 +17,7 @@ from voxcli.api import Bundle, Corpus, Decoding, Utterance
 from voxcli.errors import ModelError
 from voxcli.models.ctc import CTC
 from voxcli.models.whisper import Whisper
-from voxcli.recipe.schema import Adapter, Quantization
+from voxcli.recipe.schema import Adapter, Quantization, Train
 from voxcli.tasks.ctc import CTCTask
 from voxcli.tasks.seq2seq import Seq2Seq
 from voxcli.testing_models import tiny_ctc, tiny_whisper
@@ -25,6 +25,7 @@ from voxcli.train.loading import build, save_pretrained
 
 CORPUS = Corpus(characters=" abç", labels=(), n_utterances=4, duration=4.0)
 INT8, NF4 = Quantization(load_in_8bit=True), Quantization(load_in_4bit=True)
+CHECKPOINTING = Train(gradient_checkpointing=True)
 FAMILIES = ["whisper", "wav2vec2", "wav2vec2-bert", "parakeet_ctc"]
 
 
@@ -66,7 +67,7 @@ def test_adapters_learn_the_same_with_and_without_checkpointing(
     for checkpointing in (False, True):
         bundle = build(
             family, CORPUS, quantization=quantization, adapter=Adapter(r=4),
-            gradient_checkpointing=checkpointing, seed=3,
+            train=Train(gradient_checkpointing=checkpointing), seed=3,
         )  # fmt: skip
         with torch.no_grad():
             for parameter_name, parameter in bundle.model.named_parameters():
@@ -88,7 +89,7 @@ def test_checkpointing_is_re_entrant_for_int8_only(folders: dict[str, Path]) -> 
     for quantization, expected in ((INT8, True), (None, False)):
         bundle = build(
             family_of(folders, "whisper")[0], CORPUS, quantization=quantization, adapter=Adapter(r=4),
-            gradient_checkpointing=True,
+            train=CHECKPOINTING,
         )  # fmt: skip
         layer = bundle.model.get_base_model().model.encoder.layers[0]
         assert layer._gradient_checkpointing_func.keywords["use_reentrant"] is expected
@@ -174,7 +175,7 @@ def test_everything_frozen_is_an_error(folders: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("context", ["window", "clip"])
 def test_a_saved_whisper_is_an_ordinary_one(folders: dict[str, Path], tmp_path: Path, context: str) -> None:
-    bundle = build(family_of(folders, "whisper", encoder_context=context)[0], CORPUS, gradient_checkpointing=True)
+    bundle = build(family_of(folders, "whisper", encoder_context=context)[0], CORPUS, train=CHECKPOINTING)
     save_pretrained(bundle, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert {"config.json", "model.safetensors", "generation_config.json", "tokenizer.json"} <= names
@@ -216,7 +217,7 @@ def test_a_saved_adapter_loads_with_peft(folders: dict[str, Path], tmp_path: Pat
 
 
 def test_a_save_changes_nothing_of_what_is_trained(folders: dict[str, Path], tmp_path: Path) -> None:
-    bundle = build(family_of(folders, "whisper")[0], CORPUS, gradient_checkpointing=True)
+    bundle = build(family_of(folders, "whisper")[0], CORPUS, train=CHECKPOINTING)
     save_pretrained(bundle, tmp_path)
     assert bundle.model.config.use_cache is False, "transformers warns where it is true beside checkpointing"
     assert json.loads((tmp_path / "config.json").read_text())["use_cache"] is True

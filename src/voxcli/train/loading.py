@@ -17,8 +17,9 @@ import torch
 from voxcli.api import Bundle, Corpus, ModelFamily
 from voxcli.errors import ModelError
 from voxcli.models.checkpoint import absolute, quietly
-from voxcli.recipe.schema import Adapter, Quantization
+from voxcli.recipe.schema import Adapter, Quantization, Train
 from voxcli.tasks.wrapped import unwrapped
+from voxcli.train import frozen
 
 HEADS = ("lm_head", "ctc_head", "proj_out")
 # Output layers are learned. What comes out of feature_projection is changed in place by transformers (padding, masks),
@@ -32,35 +33,68 @@ def build(
     family: ModelFamily,
     corpus: Corpus,
     *,
-    quantization: Quantization | None = None,
+    train: Train | None = None,
     adapter: Adapter | None = None,
-    gradient_checkpointing: bool = False,
+    quantization: Quantization | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> Bundle:
     """Build a family's model for training, on `device`, in training mode.
 
-    New weights (adapters, output layers, random models) follow from `seed`. Raises `ModelError` where the checkpoint is
-    missing or does not fit, and where bitsandbytes cannot be used.
+    Of `[train]` it reads `gradient_checkpointing`, `frozen_dtype` and `attn_implementation`. New weights (adapters,
+    output layers, random models) follow from `seed`. Raises `ModelError` where the checkpoint is missing or does not
+    fit, and where bitsandbytes cannot be used.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says for every product that it casts its input
-    torch.manual_seed(seed)
+    train = train or Train()
     device = torch.device(device)
+    torch.manual_seed(seed)
+    loading = options(train=train, adapter=adapter, quantization=quantization, device=device)
+    bundle = family.build(corpus, **loading)
+    torch.manual_seed(seed)
+    bundle = dress(bundle, family, train=train, adapter=adapter, quantization=quantization)
+    if "quantization_config" not in loading:
+        bundle.model.to(device)
+    return bundle
+
+
+def options(
+    *, train: Train, adapter: Adapter | None, quantization: Quantization | None, device: torch.device
+) -> dict[str, Any]:
+    """What a family's `build` is given: dtype, attn_implementation, quantization_config and device_map.
+
+    Raises `ModelError` for quantised weights without an adapter, and where bitsandbytes cannot be imported.
+    """
     loading: dict[str, Any] = {"dtype": torch.float32}
-    quantized = quantization is not None and (quantization.load_in_8bit or quantization.load_in_4bit)
-    if quantization is not None and quantized:
+    if train.attn_implementation is not None:
+        loading["attn_implementation"] = train.attn_implementation
+    if quantization is not None and (quantization.load_in_8bit or quantization.load_in_4bit):
         if adapter is None:
             raise ModelError("quantised weights cannot be trained", help="add [adapter], or remove [quantization]")
         loading |= {"quantization_config": _bitsandbytes(quantization), "device_map": {"": device}}
-    bundle = family.build(corpus, **loading)
+    return loading
+
+
+def dress(
+    bundle: Bundle,
+    family: ModelFamily,
+    *,
+    train: Train,
+    adapter: Adapter | None = None,
+    quantization: Quantization | None = None,
+) -> Bundle:
+    """What training adds to a model that a family has built, in training mode: shared by real models and by models on
+    the meta device whose memory is only counted.
+
+    The order: adapter, checkpointing, then the type of what is frozen. Raises `ModelError` where the adapter does not
+    fit, and where nothing would be learned.
+    """
     model: Any = bundle.model
-    if quantized:
-        _keep_trainable(model)
+    _keep_trainable(model)
     model.accepts_loss_kwargs = False  # else transformers' Trainer multiplies the loss by the accumulation steps
-    torch.manual_seed(seed)
     if adapter is not None:
         model = _adapted(model, family, adapter)
-    if gradient_checkpointing:
+    if train.gradient_checkpointing:
         # bitsandbytes' int8 product keeps its input alive for the backward pass, which only re-entrant checkpointing
         # drops (Whisper large-v2, LoRA, 8 clips: 8 GiB instead of 20)
         reentrant = quantization is not None and quantization.load_in_8bit
@@ -69,10 +103,10 @@ def build(
         inner.config.use_cache = False  # what is saved has it
         if adapter is not None:
             _let_inputs_need_gradients(inner)
-    if not quantized:
-        model.to(device)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("every weight of the model is frozen: nothing would be learned", help="freeze less")
+    if train.frozen_dtype != "float32":
+        frozen.cast(model, getattr(torch, train.frozen_dtype))
     return bundle.replace(model=model.train())
 
 
@@ -156,8 +190,9 @@ def _adapted(model: Any, family: ModelFamily, adapter: Adapter) -> Any:
     excluded = getattr(family, "frozen_names", lambda: None)()
     # the base as it can be found from elsewhere; task_type stays unset, peft's wrappers for tasks are made for text
     model.config._name_or_path = model.name_or_path = absolute(model.name_or_path)
+    on_meta = any(parameter.is_meta for parameter in model.parameters())
     with quietly():
-        wrapped = get_peft_model(model, LoraConfig(**keys, exclude_modules=excluded))
+        wrapped = get_peft_model(model, LoraConfig(**keys, exclude_modules=excluded), low_cpu_mem_usage=on_meta)
     wrapped.accepts_loss_kwargs = False
     return wrapped
 

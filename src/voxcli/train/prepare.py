@@ -76,9 +76,9 @@ def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
     bundle = build(
         recipe.model,
         splits.corpus,
-        quantization=recipe.quantization,
+        train=recipe.train,
         adapter=recipe.adapter,
-        gradient_checkpointing=recipe.train.gradient_checkpointing,
+        quantization=recipe.quantization,
         device=where,
         seed=recipe.seed,
     )

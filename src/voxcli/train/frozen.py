@@ -1,0 +1,51 @@
+"""Weights that are not trained, kept in half precision: half their bytes, and the products they give stay the same.
+
+Under autocast a linear layer or a convolution computes with a half-precision copy of its weight, made for each batch.
+A weight that is never updated may as well be stored so: nothing is rounded that would not be rounded anyway. All other
+frozen weights (norms, positions, tables that are only looked up) stay float32, because autocast leaves them so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+_CAST_BY_AUTOCAST = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+)
+
+
+def cast(model: nn.Module, dtype: torch.dtype) -> int:
+    """Cast the frozen float32 matrices and kernels of a model to `dtype`, in place; ties and names stay.
+
+    Returns the number of parameters that were cast. A lookup table that is tied to an output layer is cast with it;
+    what is looked up in it is float32 as before.
+    """
+    done: set[int] = set()
+    for module in model.modules():
+        if not isinstance(module, _CAST_BY_AUTOCAST) or parametrize.is_parametrized(module):
+            continue
+        for parameter in module.parameters(recurse=False):
+            if _castable(parameter) and id(parameter) not in done:
+                parameter.data = parameter.data.to(dtype)
+                done.add(id(parameter))
+    for module in model.modules():
+        if isinstance(module, nn.Embedding) and id(module.weight) in done:
+            module.register_forward_hook(_as_float32)
+    return sum(parameter.numel() for parameter in model.parameters() if id(parameter) in done)
+
+
+def _castable(parameter: nn.Parameter) -> bool:
+    return parameter.dtype == torch.float32 and not parameter.requires_grad and type(parameter) is nn.Parameter
+
+
+def _as_float32(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    return output.float()
