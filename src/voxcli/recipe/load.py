@@ -58,13 +58,16 @@ class Tables:
             self.places.update({at: place for at, place in places.items() if at[: len(key)] == key})
 
 
-def load(source: str | Path, arguments: Sequence[str], problems: Problems) -> Tables:
+def load(
+    source: str | Path, arguments: Sequence[str], problems: Problems, *, content: bytes | None = None
+) -> Tables:
     """Read a recipe: a path, or the name of a shipped one. `arguments` are the overrides of the command line.
 
-    Problems that leave something to check go to `problems`. Raises `RecipeError` where there is nothing to read.
+    `content` is taken for the file's own where it is given: an edited recipe is read before it is written. Problems
+    that leave something to check go to `problems`. Raises `RecipeError` where there is nothing to read.
     """
     asked, arguments = overrides.take_extends(arguments, problems)
-    tables = _read_with_parents(find(source), problems, (), asked)
+    tables = _read_with_parents(find(source), problems, (), asked, content)
     return finish(tables, arguments, problems)
 
 
@@ -101,8 +104,10 @@ def _unreadable(message: str, help: str, place: Place | None = None) -> RecipeEr
     return RecipeError(message, help=help, findings=[finding], places={(): place} if place else {})
 
 
-def _read_with_parents(path: Path, problems: Problems, chain: tuple[Path, ...], asked: str | None = None) -> Tables:
-    child = read(path)
+def _read_with_parents(
+    path: Path, problems: Problems, chain: tuple[Path, ...], asked: str | None = None, content: bytes | None = None
+) -> Tables:
+    child = read(path, content)
     extends = child.values.pop("extends", None) if asked is None else asked
     child.values.pop("extends", None)
     unset = child.values.pop("unset", None)
@@ -163,11 +168,11 @@ def _unset(unset: Any, tables: Tables, problems: Problems) -> None:
             problems.add("R002", message, Problems.suggestion(name, names, limit=8), ("unset",))
 
 
-def read(path: Path) -> Tables:
+def read(path: Path, content: bytes | None = None) -> Tables:
     """One file without its parents. Raises `RecipeError` (R001), with the line where it is not TOML."""
     origin: Literal["file", "preset"] = "preset" if shipped.is_preset(path) else "file"
     try:
-        raw = path.read_bytes()
+        raw = path.read_bytes() if content is None else content
     except OSError as error:
         raise _unreadable(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
     try:

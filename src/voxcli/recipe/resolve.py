@@ -47,13 +47,15 @@ def resolve(
     *,
     registry: Registry | None = None,
     missing: Missing = "error",
+    content: bytes | None = None,
 ) -> Recipe:
     """Resolve a recipe's file, or a shipped recipe by its name. Raises `RecipeError` with every finding.
 
     Paths that do not exist here are refused, as a run has to; with `missing="warning"` they are in `Recipe.warnings`.
+    `content` is taken for the file's own where it is given.
     """
     problems = Problems(missing)
-    tables = load(source, overrides, problems)
+    tables = load(source, overrides, problems, content=content)
     path = next((place.path for key, place in tables.places.items() if not key), None)
     return _Resolution(tables, problems, registry, path).recipe()
 

@@ -66,29 +66,49 @@ def bare(part: str) -> bool:
     return bool(part) and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in part)
 
 
+@dataclass(frozen=True)
+class Statement:
+    """A header, a `key = value`, a comment or an empty line of a TOML file."""
+
+    begin: int
+    """Its first line, 0-based."""
+    end: int
+    """The line after its last."""
+    table: Key
+    """The table it opens or stands in; () before the first header."""
+    header: bool
+    values: dict[str, Any]
+    """What it says by itself: {"a": {"b": 1}} for `a.b = 1`; empty for a header, a comment, an empty line."""
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """The statements of a TOML file in their order. `text` has to be valid TOML."""
+    counts: dict[Key, int] = {}  # arrays of tables -> index of their last element
+    table: Key = ()
+    open_lines: list[str] = []
+    for number, line in enumerate(text.split("\n")):
+        open_lines.append(line)
+        try:
+            part = tomllib.loads("\n".join(open_lines))
+        except tomllib.TOMLDecodeError:
+            continue  # goes on in the next line
+        header = open_lines[0].lstrip().startswith("[")
+        if header:
+            table = _header(part, counts)
+        yield Statement(number + 1 - len(open_lines), number + 1, table, header, {} if header else part)
+        open_lines = []
+
+
 def lines(text: str) -> dict[Key, int]:
     """The 1-based line of every key, table and array element. `text` has to be valid TOML."""
     found: dict[Key, int] = {}
-    counts: dict[Key, int] = {}  # arrays of tables -> index of their last element
-    table: Key = ()
-    statement: list[str] = []
-    begin = 1
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not statement:
-            begin = number
-        statement.append(line)
-        try:
-            part = tomllib.loads("\n".join(statement))
-        except tomllib.TOMLDecodeError:
-            continue  # goes on in the next line
-        if statement[0].lstrip().startswith("["):
-            table = _header(part, counts)
+    for statement in statements(text):
+        table = statement.table
+        if statement.header:
             for length in range(1, len(table) + 1):
-                found.setdefault(table[:length], begin)
-        else:
-            for key in keys(part):
-                found.setdefault(table + key, begin)
-        statement = []
+                found.setdefault(table[:length], statement.begin + 1)
+        for key in keys(statement.values):
+            found.setdefault(table + key, statement.begin + 1)
     return found
 
 
