@@ -1,4 +1,4 @@
-"""Allocations and frees in order -> what PyTorch's caching allocator for CUDA reserves, and the least that it can do with.
+"""Allocations and frees in order -> what PyTorch's caching allocator for CUDA reserves, and the least it can live with.
 
 The rules are those of c10/cuda/CUDACachingAllocator.cpp (torch 2.13) for one stream: sizes are rounded to 512 bytes;
 what is at most 1 MiB lives in segments of 2 MiB, the rest in segments of 20 MiB or, from 10 MiB on, of its own size
