@@ -24,9 +24,7 @@ Rows = NDArray[np.int64]
 
 MAX_PADDING = 0.05
 """Padding share that batches by duration keep; smaller batches pay for it where the data are few."""
-_JITTER = (
-    0.02  # the sort key is the duration times exp(u), |u| at most this: neighbours change places, strangers do not
-)
+JITTER = 0.02  # the sort key is the duration times exp(u), |u| at most this: neighbours change places, strangers do not
 
 
 class DurationBatches:
@@ -69,7 +67,7 @@ class DurationBatches:
         if not len(self.durations):
             return []
         rng = np.random.default_rng([self._seed % 2**63, epoch])
-        keys = self._lengths * np.exp(rng.uniform(-_JITTER, _JITTER, len(self._lengths)))
+        keys = self._lengths * np.exp(rng.uniform(-JITTER, JITTER, len(self._lengths)))
         order = np.argsort(keys, kind="stable").astype(np.int64)
         clips = self._lengths[order]
         if np.isinf(self._budget):  # exactly batch_size clips each; the one smaller batch stands anywhere

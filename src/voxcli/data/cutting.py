@@ -15,9 +15,9 @@ Durations = NDArray[np.float64]
 Cuts = NDArray[np.int64]
 """Batch k holds the positions cuts[k] to cuts[k + 1] - 1; the first entry is 0, the last is the number of clips."""
 
-_SLACK = 1e-6  # s; sums of float32 durations must not push a full batch over its budget
+SLACK = 1e-6  # s; sums of float32 durations must not push a full batch over its budget
 _BLOCKS = 1500  # the path runs over at most about this many blocks of neighbouring clips
-_LAST_BLOCKS = 20_000  # beyond, batches are so many that padding is no longer the problem
+LAST_BLOCKS = 20_000  # beyond, batches are so many that padding is no longer the problem
 _BISECTIONS = 9
 
 
@@ -46,7 +46,7 @@ def fill(durations: Durations, budget: float, most: int, *, first: float = 1.0) 
         if np.isfinite(limit):  # the clips are nearly sorted: none of the batch is much shorter than its first
             width = min(width, int(2.0 * limit / max(durations[start], 1e-3)) + 2)
         seconds = np.maximum.accumulate(durations[start : start + width]) * np.arange(1, width + 1)
-        start += max(1, int(np.searchsorted(seconds, limit + _SLACK, side="right")))
+        start += max(1, int(np.searchsorted(seconds, limit + SLACK, side="right")))
         cuts.append(start)
         limit = budget
     return np.asarray(cuts, dtype=np.int64)
@@ -62,7 +62,7 @@ def trade(
         return cuts
     step = -(-len(durations) // _BLOCKS)
     blocks = fill(durations, budget / 8, min(most, step))
-    if len(blocks) > _LAST_BLOCKS:
+    if len(blocks) > LAST_BLOCKS:
         return cuts
     longest = np.maximum.reduceat(durations, blocks[:-1])
     whims = np.ones(len(blocks)) if rng is None else rng.uniform(0.7, 1.3, len(blocks))
@@ -87,7 +87,7 @@ def _shortest(blocks: Cuts, longest: Durations, budget: float, most: int, prices
         # the batch may begin at block end - 1, end - 2, …: clips and longest both grow, so the seconds do too
         clips = blocks[end] - blocks[end - 1 :: -1]
         seconds = clips * np.maximum.accumulate(longest[end - 1 :: -1])
-        over = (seconds > budget + _SLACK) | (clips > most)
+        over = (seconds > budget + SLACK) | (clips > most)
         allowed = max(1, int(over.argmax())) if over[-1] else end
         total = cost[end - allowed : end][::-1] + seconds[:allowed]
         chosen = int(np.argmin(total))
