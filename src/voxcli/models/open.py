@@ -9,14 +9,15 @@ from what was trained by the rounding of that base.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Corpus, Decoding, ModelFamily, Task
 from voxcli.errors import ModelError
+from voxcli.models.adapters import attached, merged
 from voxcli.models.checkpoint import absolute, explained, quietly, read_config, read_json, source
 from voxcli.models.settings import Settings, read_settings
 from voxcli.plugins.manager import manager
@@ -49,11 +50,15 @@ def open_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     encoder_context: str | None = None,
+    merge: bool = True,
+    loading: Mapping[str, Any] | None = None,
 ) -> OpenModel:
     """Load a model for inference.
 
     `device`: None takes the GPU where there is one. `dtype`: None is float32. `encoder_context` overrides how a Whisper
-    sees its clips ("window" or "clip"). Raises `ModelError` where there is no such model or it is of no known family,
+    sees its clips ("window" or "clip"). `merge`: False leaves an adapter beside the weights of its base, as it is in
+    training; what it has trained then requires gradients. `loading` goes to the family's `build`: quantization_config
+    with device_map, attn_implementation. Raises `ModelError` where there is no such model or it is of no known family,
     `PluginError` where the plugin of its family is not installed.
     """
     import torch
@@ -73,11 +78,16 @@ def open_model(
     if isinstance(dtype, str):
         dtype = getattr(torch, dtype)
     corpus = Corpus(_characters(checkpoint) if adapter is not None else "", (), 0, 0.0)
-    bundle = family.build(corpus, dtype=dtype or torch.float32)
+    more = dict(loading or {})
+    bundle = family.build(corpus, **{"dtype": dtype or torch.float32, **more})
     if adapter is not None:
-        bundle = bundle.replace(model=_merged(bundle.model, checkpoint))
-    bundle.model.eval().requires_grad_(False)
-    bundle.model.to(torch.device(device) if device is not None else _default_device())
+        model: Any = attached(bundle.model, checkpoint)
+        bundle = bundle.replace(model=merged(model, checkpoint) if merge else model)
+    bundle.model.eval()
+    if merge:
+        bundle.model.requires_grad_(False)
+    if "quantization_config" not in more:  # bitsandbytes has placed it
+        bundle.model.to(torch.device(device) if device is not None else default_device())
     return OpenModel(
         bundle=bundle,
         task=manager().registry.load("task", family.task)(),
@@ -166,15 +176,6 @@ def _characters(checkpoint: str) -> str:
     return "".join(sorted(token for token in tokenizer.get_vocab() if len(token) == 1 and token not in special))
 
 
-def _merged(model: Any, checkpoint: str) -> Any:
-    # peft imports bitsandbytes, which warns of kernels for CPUs that nobody has asked for
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    from peft import PeftModel
-
-    with quietly(), explained(checkpoint, "adapter"):
-        return PeftModel.from_pretrained(model, checkpoint).merge_and_unload()
-
-
 def _own_decoding(model: Any) -> Decoding:
     """What an ordinary checkpoint says of its decoding: language and task in its generation config."""
     own = getattr(model, "generation_config", None)
@@ -182,7 +183,8 @@ def _own_decoding(model: Any) -> Decoding:
     return Decoding(language=getattr(own, "language", None), task="translate" if task == "translate" else "transcribe")
 
 
-def _default_device() -> torch.device:
+def default_device() -> torch.device:
+    """The GPU where there is one."""
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

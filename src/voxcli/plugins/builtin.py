@@ -26,3 +26,4 @@ def vox_register(registry: ComponentRegistry) -> None:
     add(
         "engine", "transformers", "voxcli.engines.transformers:TransformersEngine", summary="the trained model as it is"
     )
+    add("exporter", "merged", "voxcli.exporters.merged:Merged", summary="one ordinary transformers folder")

@@ -42,7 +42,7 @@ def save(
         write_model(partial)
         packing.write(training, partial / TRAINING_STATE / "training")
         state.write(partial / TRAINING_STATE / "state.json")
-        _to_disk(partial)
+        to_disk(partial)
         if target.exists():
             shutil.rmtree(target)
         os.replace(partial, target)
@@ -50,7 +50,7 @@ def save(
     except BaseException as error:
         with contextlib.suppress(OSError):
             shutil.rmtree(partial)
-        if (reason := _disk_problem(error)) is None:
+        if (reason := disk_problem(error)) is None:
             raise
         raise TrainingError(
             f"the checkpoint {target} could not be written: {reason}", help=_advice(target, needed)
@@ -100,7 +100,7 @@ def size(bundle: Bundle, optimizer: torch.optim.Optimizer) -> int:
     return sum(tensor.nbytes for tensor in [*saved, *states])
 
 
-def _disk_problem(error: BaseException) -> str | None:
+def disk_problem(error: BaseException) -> str | None:
     """What the disk said, or None where the error is not about the disk. safetensors reports it as text."""
     if isinstance(error, OSError):
         return "the disk is full" if error.errno in _FULL else str(error.strerror or error)
@@ -122,7 +122,7 @@ def _advice(target: Path, needed: int) -> str:
     return "give a --run-dir on a disk that can be written"
 
 
-def _to_disk(folder: Path) -> None:
+def to_disk(folder: Path) -> None:
     """fsync(2) every file and folder below `folder`: a rename must not become visible before the bytes it names."""
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -1,0 +1,9 @@
+"""A run -> a model in another format, with the proof that it is the same model.
+
+run        locate, export beside the place, check, rename
+folder     a new folder that is whole or not there
+probe      which utterances the two are compared on
+original   the model as it was trained: its adapter unmerged, its base rounded
+check      logits and transcripts of both
+report     the lines a person reads, and the JSON
+"""

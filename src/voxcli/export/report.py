@@ -1,0 +1,84 @@
+"""What was exported and how it compares -> the lines a person reads, and the JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from voxcli.evaluate.compare import Comparison
+from voxcli.evaluate.report import percent, table
+from voxcli.export.check import Check, Logits
+from voxcli.export.run import Exported
+
+
+def lines(exported: Exported, *, to: str) -> Iterator[str]:
+    """Place and size, the logits, and the error rates of the run itself and of what was exported."""
+    yield f"checkpoint  {exported.checkpoint}"
+    found = exported.check
+    if exported.base is not None:
+        kept = f"; trained over {found.rounding}" if found is not None and found.rounding else ""
+        yield f"base        {exported.base}{kept}"
+    yield f"{to:<10}  {exported.folder}, {exported.size / 1e6:,.1f} MB"
+    if found is None:
+        yield "check       none"
+        return
+    yield f"logits      {_logits(found.logits, adapter=exported.base is not None)}"
+    if found.comparison is None:
+        yield f"texts       not compared: {found.probe.name}"
+        return
+    count = found.comparison.after.utterances
+    same = "all transcribed alike" if not found.changed else f"{found.changed} transcribed otherwise"
+    yield f"texts       {count} utterances of {found.probe.name}: {same}"
+    yield ""
+    yield f"before: {f'the adapter over its {found.rounding} base' if found.rounding else 'the checkpoint'}"
+    yield f"after:  {exported.folder}"
+    yield from table(["", "before %", "after %", "change"], list(_rates(found.comparison)))
+
+
+def as_json(exported: Exported, *, model: str, to: str) -> dict[str, Any]:
+    """The same for a script."""
+    content: dict[str, Any] = {
+        "model": model,
+        "checkpoint": str(exported.checkpoint),
+        "to": to,
+        "folder": str(exported.folder),
+        "bytes": exported.size,
+        "base": exported.base,
+    }
+    found = exported.check
+    return content | {"check": None if found is None else _check(found)}
+
+
+def _check(found: Check) -> dict[str, Any]:
+    logits = found.logits
+    return {
+        "trained_over": str(found.rounding),
+        "logits": {
+            "difference": logits.difference,
+            "tolerance": logits.tolerance,
+            "largest": logits.largest,
+            "adapter": logits.effect,
+            "audio": logits.audio,
+        },
+        "probe": None
+        if found.comparison is None
+        else {
+            "name": found.probe.name,
+            "utterances": found.comparison.after.utterances,
+            "changed": found.changed,
+            **found.comparison.as_json(),
+        },
+    }
+
+
+def _logits(logits: Logits, *, adapter: bool) -> str:
+    what = "differ from those of base + unmerged adapter" if adapter else "differ from the checkpoint's"
+    shown = f"{what} by up to {logits.difference:.2g} of {logits.largest:.3g} (allowed {logits.tolerance:.2g}"
+    return shown + (f"; the adapter moves them by {logits.effect:.2g})" if logits.effect is not None else ")")
+
+
+def _rates(comparison: Comparison) -> Iterator[list[str]]:
+    for (text, metric), change in comparison.differences.items():
+        before, after = (scores.rates[text, metric].value for scores in (comparison.before, comparison.after))
+        moved = "-" if change is None else f"{100 * change.value:+.1f}"
+        yield [f"{metric.upper()} {text}", percent(before), percent(after), moved]

@@ -1,0 +1,107 @@
+"""A run's name and an exporter -> its folder, checked against the run before it takes its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from voxcli.api import Exporter, Split
+from voxcli.errors import ModelError
+from voxcli.evaluate.target import run_of
+from voxcli.export import folder, probe
+from voxcli.export.check import Check, check
+from voxcli.export.original import rounding_of
+from voxcli.models.checkpoint import read_json
+from voxcli.models.open import default_device, locate
+from voxcli.models.settings import read_settings
+from voxcli.progress import NULL, Progress
+from voxcli.recipe.schema import TextRules
+
+PROBE = 20  # utterances
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    checkpoint: Path
+    folder: Path
+    size: int
+    """Bytes."""
+    base: str | None
+    """The checkpoint that an adapter was merged into; None where there was none."""
+    check: Check | None
+    """None where it was not asked for, or the format is no transformers folder."""
+
+
+def export(
+    model: str,
+    exporter: Exporter,
+    *,
+    to: str,
+    out: Path | None = None,
+    checked: bool = True,
+    n_probe: int = PROBE,
+    data: str | None = None,
+    split: Split | None = None,
+    device: str | None = None,
+    batch_duration: float = 120.0,
+    progress: Progress = NULL,
+) -> Exported:
+    """Export a run (its best checkpoint), a checkpoint or an adapter's folder.
+
+    `to` is the format's name, part of the default place. Raises `UsageError` where `out` exists, `ModelError` where the
+    checkpoint or its base is missing and where what was written turns out to be another model: nothing is kept then.
+    """
+    checkpoint = _local(model)
+    run = run_of(checkpoint)
+    out = out or place(checkpoint, run, to)
+    folder.require_new(out)
+    adapter = read_json(str(checkpoint), "adapter_config.json")
+    settings = read_settings(str(checkpoint))
+    base = None if adapter is None else (settings and settings.base) or adapter.get("base_model_name_or_path")
+    chosen = probe.Probe(None, "not asked for")
+    checked = checked and getattr(exporter, "ordinary", False)
+    if checked:  # before the long work: what is asked for by name has to be there
+        text = settings.text_rules() if settings is not None else TextRules()
+        chosen = probe.choose(data, run, split=split, most=n_probe, text=text, model=model, progress=progress)
+    what = f"merging the adapter {checkpoint} into {base}" if base else f"exporting {checkpoint}"
+    progress.say(what)
+    result = None
+    with folder.new_folder(out) as partial:
+        exporter.export(checkpoint, partial)
+        if checked:
+            result = check(
+                checkpoint,
+                partial,
+                adapter=adapter is not None,
+                probe=chosen,
+                rounding=rounding_of(run),
+                device=torch.device(device) if device is not None else default_device(),
+                dtype=getattr(torch, getattr(exporter, "dtype", "float32")),
+                batch_duration=batch_duration,
+                progress=progress,
+            )
+            result.require(model)
+    return Exported(checkpoint, out, folder.size(out), base, result)
+
+
+def place(checkpoint: Path, run: Path | None, to: str) -> Path:
+    """Where an export goes unless told: into the run, or into `export/NAME` of the working directory."""
+    if run is None:
+        return Path("export") / checkpoint.name / to
+    run = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
+    return run / "export" / f"{to}-{checkpoint.resolve().name}"
+
+
+def _local(model: str) -> Path:
+    located = locate(model)
+    if not Path(located).is_dir():
+        raise ModelError(
+            f"there is no run or folder '{model}'",
+            help="give a run, a checkpoint or an adapter's folder; "
+            "a model on the hub comes here with `hf download ID --local-dir FOLDER`",
+        )
+    return Path(located)
