@@ -192,7 +192,7 @@ def find(asked: str | None = None) -> Device:
     text = asked.strip()
     if text.lower() in ("cpu", "ram"):
         return machine.ram()
-    if (card := _named(text)) is not None:  # before sizes: "3060 Ti" could be one
+    if (card := known(text)) is not None:  # before sizes: "3060 Ti" could be one
         return card
     if (size := parse_size(text)) is not None:
         # cards are sold in powers of two, whatever the unit is called
@@ -227,8 +227,11 @@ def _key(name: str) -> str:
 _BY_KEY = {_key(name): card for name, card in CARDS.items()}
 
 
-def _named(text: str) -> Device | None:
-    """The card of this name, also without "RTX"; of several sizes under one name the smallest, the careful choice."""
+def known(text: str) -> Device | None:
+    """The card of this name, as people or drivers write it; None for no card.
+
+    Of several sizes under one name it is the smallest, the careful choice.
+    """
     key = _key(text)
     if not key:
         return None

@@ -50,6 +50,8 @@ class Constants:
     """Bytes outside PyTorch's allocator."""
     fragmentation: float = FRAGMENTATION
     """Reserved over allocated, less 1."""
+    missing: float = 0.0
+    """What tensors needed beyond their prediction, as a share of it: workspace of libraries that is not traced."""
     runs: int = 0
     """Measured runs behind them; 0 means the published values."""
 
@@ -64,13 +66,15 @@ class Constants:
 def fixed(device: Device, setup: Setup, peak: int = 0, *, constants: Constants | None = None) -> dict[str, int]:
     """Bytes beside tensors, by name; `peak` is the most bytes of tensors at one time, of which a part is lost.
 
-    CUDA: context, cuBLAS, fragmentation. CPU: process, malloc. The sum and `peak` have to fit `device.usable`.
+    CUDA: context, cuBLAS, fragmentation, and what runs have shown to be missing. CPU: process, malloc. The sum and
+    `peak` have to fit `device.usable`.
     """
     known = constants or Constants()
     if device.kind == "cuda":
         cublas = cublas_workspaces(device.capability)
         lost = round((peak + cublas) * known.fragmentation)
-        return {"context": known.context, "cuBLAS": cublas, "fragmentation": lost}
+        parts = {"context": known.context, "cuBLAS": cublas, "fragmentation": lost}
+        return parts | {"correction": round(peak * known.missing)} if known.missing else parts
     share = MALLOC_CHECKPOINTING if setup.train.gradient_checkpointing else MALLOC
     return {"process": PROCESS, "malloc": MALLOC_LEAST + round(peak * share)}
 
