@@ -14,6 +14,7 @@ import re
 import socket
 import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,25 @@ from voxcli.errors import ModelError
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _TIMEOUT = 5.0  # s for one TCP connection to the hub
+_CONFIG_ONLY: ContextVar[bool] = ContextVar("config_only", default=False)
+
+
+@contextlib.contextmanager
+def config_only() -> Iterator[None]:
+    """Within the block only config.json is fetched from the hub; of other files, those that are here are used.
+
+    Families stand in for the tokenizer and the feature extractor that are missing, for a plan made before a download.
+    """
+    before = _CONFIG_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _CONFIG_ONLY.reset(before)
+
+
+def only_config() -> bool:
+    """Whether `config_only` is in force."""
+    return _CONFIG_ONLY.get()
 
 
 def read_json(checkpoint: str, file: str) -> dict[str, Any] | None:
@@ -68,7 +88,7 @@ def read_config(checkpoint: str) -> dict[str, Any]:
 
 def source(checkpoint: str) -> dict[str, Any]:
     """Keyword arguments with which every `from_pretrained` of a checkpoint is called: no network where none answers."""
-    if Path(checkpoint).is_dir() or _reachable():
+    if Path(checkpoint).is_dir() or (_reachable() and not only_config()):
         return {}
     return {"local_files_only": True}
 
@@ -127,6 +147,8 @@ def _find(checkpoint: str, file: str) -> Path | None:
     if isinstance(cached, str):
         return Path(cached)
     if cached is not None:  # the cache knows that the repository has no such file
+        return None
+    if only_config() and file != "config.json":
         return None
     looked = f"looked for the folder {folder.absolute()}, then in the cache {huggingface_hub.constants.HF_HUB_CACHE}"
     if not _reachable():

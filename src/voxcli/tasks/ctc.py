@@ -26,6 +26,7 @@ class CTCTask:
     """Speech to text without a decoder."""
 
     metrics: ClassVar[tuple[str, ...]] = ("wer", "cer")
+    trained_with_adapter: ClassVar[tuple[str, ...]] = ("lm_head", "ctc_head")
 
     def features(self, utterance: Utterance, audio: np.ndarray, bundle: Bundle) -> dict[str, Any]:
         """Audio (N,) -> the model's input without padding, its frames, and the label where there is a transcript.
@@ -131,6 +132,10 @@ class CTCTask:
         if bundle is None:  # neither tokenizer nor frames: refuse only what no character model of this stride can learn
             return _misfit(utterance.text, n_samples // limits.stride + 1)
         return _misfit(_labels(utterance.text, bundle), _family(bundle).frames(n_samples))
+
+    def label_length(self, utterance: Utterance, bundle: Bundle) -> int:
+        """Tokens of its label in a batch; 0 without a transcript."""
+        return len(_labels(utterance.text, bundle)) if utterance.text is not None else 0
 
     def prepared(self, bundle: Bundle, batch: Mapping[str, Any]) -> dict[str, Any]:
         """What the model is called with for a batch, on its device, without masks."""

@@ -132,6 +132,11 @@ class Seq2Seq:
             return f"its label has {length} tokens, the decoder takes {limits.max_label_length}"
         return None
 
+    def label_length(self, utterance: Utterance, bundle: Bundle) -> int:
+        """Tokens of its label in a batch; 0 without a transcript."""
+        tokens = self._tokens(utterance, bundle, utterance.duration or 0.0)
+        return len(tokens) - 1 if tokens else 0
+
     def _tokens(self, utterance: Utterance, bundle: Bundle, duration: float) -> list[int] | None:
         """The label with its prefix; None without a transcript or, for a multilingual model, without a language."""
         from voxcli.tasks.whisper_prompt import is_multilingual, label_language, label_tokens, learns_times, prefix

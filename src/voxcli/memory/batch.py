@@ -1,0 +1,167 @@
+"""The size of a batch -> the tensors that a task collates for one, made of one synthetic utterance.
+
+What `features` and `collate` of the task return decides, so tasks of plugins need no code of theirs: the collations of
+two and of three equal items show which dimensions are the batch's.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from voxcli.api import Bundle, Task, Utterance
+from voxcli.memory.setup import Setup, Shape
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+
+
+def tensors(setup: Setup, bundle: Bundle, shape: Shape) -> dict[str, Any]:
+    """What `task.collate` returns for a batch of that shape, on the CPU.
+
+    Raises `VoxError` where the task refuses such an utterance.
+    """
+    return Blank(setup, bundle, shape).filled()
+
+
+class Blank:
+    """The sizes and types of a batch. Make it outside of any mode: the task computes features for it."""
+
+    def __init__(self, setup: Setup, bundle: Bundle, shape: Shape) -> None:
+        self._two, three = _collated(setup, bundle, shape.duration, shape.n_labels)
+        self._count = shape.n_utterances
+        self._sizes = {
+            key: [
+                size if size == other else size + (other - size) * (shape.n_utterances - 2)
+                for size, other in zip(value.shape, three[key].shape, strict=True)
+            ]
+            for key, value in self._two.items()
+            if isinstance(value, torch.Tensor)
+        }
+
+    def filled(self) -> dict[str, Any]:
+        """The batch."""
+        return {
+            key: _sized(value, self._sizes[key]) if key in self._sizes else _listed(value, self._count)
+            for key, value in self._two.items()
+        }
+
+    def tensors(self) -> dict[str, Any]:
+        """The batch with empty tensors, in whatever mode is in force."""
+        return {
+            key: torch.empty(self._sizes[key], dtype=value.dtype) if key in self._sizes else _listed(value, self._count)
+            for key, value in self._two.items()
+        }
+
+
+def label_length(task: Task, bundle: Bundle, utterance: Utterance) -> int:
+    """Tokens of an utterance's label as the task collates it; 0 where there is none.
+
+    A task may say so itself, without audio, by a method `label_length(utterance, bundle)`.
+    """
+    own = getattr(task, "label_length", None)
+    if callable(own):
+        return int(own(utterance, bundle) or 0)
+    silence = np.zeros(round((utterance.duration or 1.0) * sampling_rate(bundle)), dtype=np.float32)
+    return _length(task.collate([task.features(utterance, silence, bundle)], bundle))
+
+
+def sampling_rate(bundle: Bundle) -> int:
+    """Hz of the audio that the model takes."""
+    extractor = getattr(bundle.processor, "feature_extractor", bundle.processor)
+    rate = getattr(extractor, "sampling_rate", None)
+    return int(rate if rate is not None else bundle.family.limits().sampling_rate)
+
+
+def utterance_of(setup: Setup, bundle: Bundle, duration: float, n_labels: int) -> Utterance:
+    """An utterance of that length whose label has that many tokens, or as near above it as can be made."""
+    labels, characters = setup.corpus.labels, setup.corpus.characters
+    plain = Utterance(
+        id="synthetic",
+        audio=_unread,
+        duration=duration,
+        label=labels[0] if labels else None,
+        language=getattr(setup.family, "language", None) or "en",
+    )
+
+    def length(text: str) -> int:
+        return label_length(setup.task, bundle, plain.replace(text=text))
+
+    letters = [c for c in (characters or _ALPHABET) if not c.isspace()][:26] or list("ab")
+    best: tuple[int, str] | None = None
+    for between in ("", " "):
+        found = _text(letters, between, length, n_labels)
+        if best is None or abs(found[0] - n_labels) < abs(best[0] - n_labels):
+            best = found
+        if best[0] == n_labels:
+            break
+    assert best is not None
+    return plain.replace(text=best[1])
+
+
+def _text(letters: list[str], between: str, length: Callable[[str], int], wanted: int) -> tuple[int, str]:
+    """(tokens, text) of the shortest text of that pattern with at least `wanted` tokens; of the longest tried, else."""
+
+    def text(count: int) -> str:
+        return between.join(letters[index % len(letters)] for index in range(count))
+
+    low, high = 0, max(wanted, 1)
+    if length(text(high)) < wanted:
+        return length(text(high)), text(high)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if length(text(middle)) < wanted else (low, middle)
+    return length(text(high)), text(high)
+
+
+_COLLATIONS: dict[Any, tuple[dict[str, Any], dict[str, Any]]] = {}
+_MOST = 64
+
+
+def _collated(setup: Setup, bundle: Bundle, duration: float, n_labels: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The batches of two and of three equal items."""
+    key = (id(bundle.processor), repr(setup.family), repr(setup.task), duration, n_labels)
+    if key not in _COLLATIONS:
+        light = bundle.replace(model=None)
+        utterance = utterance_of(setup, light, duration, n_labels)
+        n_samples = round(duration * sampling_rate(bundle))
+        item = setup.task.features(utterance, _noise(n_samples), light)
+        while len(_COLLATIONS) >= _MOST:
+            _COLLATIONS.pop(next(iter(_COLLATIONS)))
+        _COLLATIONS[key] = setup.task.collate([item] * 2, light), setup.task.collate([item] * 3, light)
+    return _COLLATIONS[key]
+
+
+@functools.lru_cache(maxsize=4)
+def _noise(n_samples: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(0.0, 0.1, n_samples).astype(np.float32)
+
+
+def _length(batch: dict[str, Any]) -> int:
+    lengths = batch.get("label_lengths")
+    if isinstance(lengths, torch.Tensor) and lengths.numel():
+        return int(lengths.max())
+    labels = batch.get("labels")
+    if not isinstance(labels, torch.Tensor):
+        return 0
+    return int(labels.shape[-1])
+
+
+def _sized(value: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    """A copy of those sizes: what is there, repeated."""
+    for dim, size in enumerate(sizes):
+        if size != value.shape[dim]:
+            value = value.index_select(dim, torch.arange(size) % value.shape[dim])
+    return value.clone()
+
+
+def _listed(value: Any, count: int) -> Any:
+    """Lists with one entry an utterance have `count` of them."""
+    return [value[index % 2] for index in range(count)] if isinstance(value, list) and len(value) == 2 else value
+
+
+def _unread() -> tuple[np.ndarray, int]:
+    raise RuntimeError("the audio of a synthetic utterance is never read")

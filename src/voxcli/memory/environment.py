@@ -1,0 +1,47 @@
+"""The surroundings of a trace: fake tensors, counted, computed by stand-ins for the kernels of the device."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from voxcli.memory import cuda, fake
+from voxcli.memory.bundles import Built, no_gradients_left
+from voxcli.memory.setup import Setup
+from voxcli.memory.tracker import Tracker
+from voxcli.models.checkpoint import quietly
+from voxcli.train import device
+
+
+def autocast(setup: Setup) -> Any:
+    """The precision of the forward pass. Fake tensors are on the CPU, whatever the device."""
+    return device.autocast(torch.device("cpu"), setup.train.mixed_precision)
+
+
+@contextlib.contextmanager
+def environment(setup: Setup, made: Built, tracker: Tracker) -> Iterator[None]:
+    """Fake tensors, counted, with the kernels of the device."""
+    collected = gc.isenabled()
+    gc.collect()
+    gc.disable()  # what a cycle holds is freed at the same place in every trace
+    stand_ins = fake.StandIns(tracker)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(quietly())
+            stack.enter_context(no_gradients_left(made.bundle.model))
+            stack.enter_context(fake.explained(made.bundle.model))
+            stack.enter_context(fake.masks_of_models(stand_ins))
+            if setup.device == "cuda":
+                stack.enter_context(cuda.emulated(setup.capability))
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(made.mode)
+            stack.enter_context(tracker)
+            stack.enter_context(stand_ins)
+            yield
+    finally:
+        if collected:
+            gc.enable()

@@ -1,0 +1,153 @@
+"""A setup and the size of a batch -> the peak memory of a training step, and of an evaluation batch, in bytes.
+
+The step that training takes runs here on fake tensors: the task's loss under autocast, the backward pass, accumulation,
+the norm, the optimizer. Nothing is computed; every storage that an operation returns is counted while it lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from voxcli.memory import batch as batches
+from voxcli.memory import optimizers
+from voxcli.memory.bundles import Built, built, bundle_of
+from voxcli.memory.environment import autocast, environment
+from voxcli.memory.evaluation import trace_evaluation
+from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
+from voxcli.memory.shapes import Depth
+from voxcli.memory.tracker import BLOCK, Tracker
+from voxcli.train import mean
+
+__all__ = ["Recording", "StepTrace", "bundle_of", "record", "trace_evaluation", "trace_step", "traced"]
+
+
+@dataclass(frozen=True)
+class StepTrace:
+    """What one trace of two optimizer steps says."""
+
+    peaks: StepPeaks
+    events: list[tuple[int, int]] | None = field(repr=False)
+    """Every allocation (number, bytes) and release (number, -bytes), in order, weights first; the last step's
+    begin is `steady`."""
+    n_ops: int
+    """Operations of a steady step."""
+    flops: float
+    """Of the forward and backward passes of one batch, with what checkpointing computes again."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Memory during every operation of a steady step without accumulation: the same operations for every shape."""
+
+    curve: list[int] = field(repr=False)
+    """The most bytes during each operation."""
+    places: list[tuple[str, str]] = field(repr=False)
+    """Phase and module of each."""
+    flops: float
+
+
+def trace_step(setup: Setup, shape: Shape, *, depth: Depth | None = None, events: bool = False) -> StepTrace:
+    """The peaks of the first and of a later optimizer step with batches of that shape.
+
+    Raises `ModelError` for a model that cannot run without values, `VoxError` for a shape it does not take.
+    """
+    with traced(setup, shape, depth=depth, events=events) as (step, tracker):
+        first = step()
+        n_ops = tracker.n_ops
+        tracker.flops = 0
+        steady = step()
+        return StepTrace(
+            StepPeaks(first, steady),
+            tracker.events,
+            tracker.n_ops - n_ops,
+            tracker.flops / (2 if setup.train.gradient_accumulation_steps > 1 else 1),
+        )
+
+
+def record(setup: Setup, shape: Shape, *, depth: Depth | None = None) -> Recording:
+    """Forward and backward of one batch, operation by operation, before there is any state of an optimizer."""
+    with traced(setup, shape, depth=depth, curve=True) as (step, tracker):
+        assert tracker.curve is not None
+        step.forward_backward()
+        return Recording(list(tracker.curve), list(tracker.places), tracker.flops)
+
+
+@contextlib.contextmanager
+def traced(
+    setup: Setup,
+    shape: Shape,
+    *,
+    depth: Depth | None = None,
+    events: bool = False,
+    curve: bool = False,
+    counter: Callable[..., Tracker] = Tracker,
+) -> Iterator[tuple[Step, Tracker]]:
+    """Within: a training that can take steps, and the tracker that counts it."""
+    made = built(setup, depth)
+    model, train = made.bundle.model, setup.train
+    accumulated = min(train.gradient_accumulation_steps, 2)
+    blanks = [batches.Blank(setup, made.bundle, shape) for _ in range(accumulated)]
+    tracker = counter(model, rounding=BLOCK if setup.device == "cuda" else 1, events=events, curve=curve)
+    with environment(setup, made, tracker):
+        tracker.hold_model(model)
+        optimizer = optimizers.build(model, train, setup.device)
+        on_the_cpu = setup.device == "cpu"
+        with tracker.part("batch"):
+            here = [blank.tensors() for blank in blanks] if on_the_cpu else []
+
+        yield Step(setup, made, tracker, optimizer, blanks, here), tracker
+
+
+@dataclass
+class Step:
+    """One optimizer step after the other, as `voxcli.train.gradients` and the backend do it."""
+
+    setup: Setup
+    built: Built
+    tracker: Tracker
+    optimizer: Any
+    blanks: list[batches.Blank]
+    here: list[dict[str, Any]]
+    """On a CPU, the batches of the step: they lie in memory before it begins."""
+
+    def __call__(self) -> Peak:
+        """Run one step; return its peak."""
+        tracker, train, model = self.tracker, self.setup.train, self.built.bundle.model
+        tracker.start()
+        self.optimizer.zero_grad(set_to_none=True)
+        figures = self.forward_backward()
+        factor = 1.0 / figures[1].clamp(min=1.0)
+        parameters = [one for one in model.parameters() if one.requires_grad]
+        with tracker.part("workspace"):
+            norm = mean.finish(parameters, factor=factor, max_norm=train.max_grad_norm)
+        with tracker.optimizer_step():
+            self.optimizer.step()
+        del norm
+        return tracker.peak()
+
+    def forward_backward(self) -> torch.Tensor:
+        """The gradients of every micro-batch; returns the sums of losses and counts."""
+        tracker = self.tracker
+        figures = torch.zeros(2)
+        for index in range(len(self.blanks)):
+            tracker.phase = "forward"
+            with autocast(self.setup):
+                loss, count = self.setup.task.loss(
+                    self.built.bundle, self.here[index] if self.here else _moved(self.blanks[index], tracker)
+                )
+            tracker.phase = "backward"
+            (loss * 1.0).backward()
+            tracker.phase = ""
+            figures += torch.stack([loss.detach().float(), count.detach().float()])
+        return figures
+
+
+def _moved(blank: batches.Blank, tracker: Tracker) -> dict[str, Any]:
+    """A batch on a GPU: a copy, which lives as long as the loss needs it."""
+    with tracker.part("batch"):
+        return blank.tensors()
