@@ -267,7 +267,12 @@ class ModelFamily(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """What is learned: features, batches, the loss, predictions and their scores."""
+    """What is learned: features, batches, the loss, predictions and their scores. Optional beyond what is below:
+
+    `trained_with_adapter: ClassVar[tuple[str, ...]]` names the layers that `[adapter]` trains whole and never
+    quantises, because they are new or belong to the labels: `("lm_head",)`, `("projector", "classifier")`. The last
+    part of a layer's name counts; names that a model does not have are passed over; `modules_to_save` overrides them.
+    """
 
     metrics: ClassVar[tuple[str, ...]]
     """Names that `[evaluate] metrics` may hold, in the default order."""

@@ -43,6 +43,8 @@ class Accelerate:
             "gradient_accumulation_steps",
             "gradient_checkpointing",
             "mixed_precision",
+            "frozen_dtype",
+            "attn_implementation",
             "use_cpu",
             "dataloader_num_workers",
             "logging_steps",

@@ -88,6 +88,8 @@ class Quantization:
     """Type of the matrix products on 4-bit weights."""
     llm_int8_threshold: float = 6.0
     """Activations above it are computed in 16 bits."""
+    llm_int8_skip_modules: tuple[str, ...] | None = None
+    """Layers that keep their precision, in 8 and in 4 bits, by the end of their names; output layers always do."""
 
 
 @config
@@ -102,16 +104,37 @@ class Adapter:
     """Scale: the update is multiplied by lora_alpha / r."""
     lora_dropout: float = 0.0
     """Dropout on the adapter's input."""
-    target_modules: tuple[str, ...] | None = None
-    """Names of the layers that get an adapter; None means the family's default."""
+    target_modules: tuple[str, ...] | str | None = None
+    """Names of the layers that get an adapter, a pattern that whole names match, or `all-linear`; None means the
+    queries and values of every attention."""
+    exclude_modules: tuple[str, ...] | str | None = None
+    """Names of layers, or a pattern, that get none all the same."""
+    layers_to_transform: tuple[int, ...] | None = None
+    """Only these layers of a stack, counted from 0; in a model with two stacks (Whisper), of both."""
+    layers_pattern: str | None = None
+    """Name of the stack that `layers_to_transform` counts, where it is no usual one ("layers")."""
+    rank_pattern: dict[str, int] = field(default_factory=dict)
+    """Other ranks than `r`, by a pattern of layer names, for example { "decoder.*" = 16 }."""
+    alpha_pattern: dict[str, int] = field(default_factory=dict)
+    """Other scales than `lora_alpha`, by a pattern of layer names."""
     modules_to_save: tuple[str, ...] | None = None
-    """Layers trained whole and saved with the adapter; None means the task's head where it is new."""
+    """Layers trained whole and saved with the adapter; None means the task's output layer where it has one of its own
+    (CTC: lm_head, ctc_head); [] means none."""
     bias: Literal["none", "all", "lora_only"] = "none"
     """Which biases are trained."""
+    lora_bias: bool = False
+    """Give the adapter a bias of its own."""
+    init_lora_weights: bool | Literal["gaussian", "pissa", "olora", "orthogonal"] = True
+    """How the adapter begins. True changes nothing at first; `pissa` (arXiv 2404.02948) and `olora` (arXiv 2406.01775)
+    begin from the strongest directions of the weights; False is random, for tests."""
     use_rslora: bool = False
     """Scale by lora_alpha / sqrt(r) (arXiv 2312.03732)."""
     use_dora: bool = False
     """Learn magnitude and direction apart (arXiv 2402.09353); slower."""
+    trainable_token_indices: tuple[int, ...] | None = None
+    """Tokens whose embeddings are learned besides, for example new ones; models with a decoder only."""
+    ensure_weight_tying: bool = False
+    """Keep layers tied that the adapter or `modules_to_save` would part, as Whisper's embedding and output."""
 
 
 @config
