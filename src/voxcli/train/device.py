@@ -68,6 +68,12 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def reset_peak(device: torch.device) -> None:
+    """Let `peak_bytes` begin anew, where the device can: a GPU's allocator, not a process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def autocast(device: torch.device, mixed_precision: str) -> contextlib.AbstractContextManager[None]:
     """The precision of forward passes: "no", "fp16" or "bf16" (https://docs.pytorch.org/docs/stable/amp.html)."""
     if mixed_precision == "no":

@@ -19,12 +19,12 @@ from voxcli.api import Bundle, Limits, Task
 from voxcli.data.batches import DurationBatches, padding_of
 from voxcli.data.corpus import Splits
 from voxcli.data.loading import Loader
+from voxcli.memory.watch import Watch
 from voxcli.models.settings import write_settings
 from voxcli.plugins.manager import manager
 from voxcli.progress import NULL, Bar, Progress
 from voxcli.recipe.resolve import Recipe
 from voxcli.train import checkpoint, processes, randomness, schedule, validation
-from voxcli.train.device import peak_bytes
 from voxcli.train.folder import RunFolder
 from voxcli.train.guard import Incident
 from voxcli.train.interrupt import Interruption
@@ -80,10 +80,15 @@ class Run:
     interruption: Interruption = field(default_factory=lambda: Interruption(lambda text: None))
     last_scores: dict[str, float] = field(default_factory=dict)
     """The newest evaluation's metrics."""
+    watch: Watch = field(init=False, repr=False)
+    """Predicts and measures the memory of this run."""
     _set_aside: set[str] = field(default_factory=set, repr=False)
     _bar: Bar | None = field(default=None, repr=False)
     _window: list[tuple[float, float, float, float]] = field(default_factory=list, repr=False)
     _batches: tuple[int, list[np.ndarray]] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self)
 
     @property
     def total_steps(self) -> int:
@@ -138,6 +143,7 @@ class Run:
     def begin(self, moving: Moving) -> None:
         """To be called once before the first step, with the model on its device: go to where the run stands."""
         processes.same_weights(self.bundle.model)
+        self.watch.expect()
         randomness.seed_all(self.recipe.seed + self.rank)
         if self.resumed_from is not None:
             tree = checkpoint.read_training(self.resumed_from)
@@ -147,6 +153,7 @@ class Run:
                 randomness.restore(generators[self.rank])
         self.bundle.model.train()
         manager().call("vox_run_start", run=self)
+        self.watch.tell()
         done = self.state.step
         what = f"training from step {done + 1}" if done else "training"
         self._bar = self.progress.task(what, total=self.total_steps - done, unit="steps").__enter__()
@@ -228,6 +235,7 @@ class Run:
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None
+        self.watch.end(error)
         manager().call("vox_run_end", run=self, error=error)
 
     # ---------------------------------------------------------------------------------------------------------- inside
@@ -241,6 +249,7 @@ class Run:
         state = self.state
         begin = time.perf_counter()
         scores = self.evaluate()
+        self.watch.evaluated()
         state.evaluated_step = state.step
         better = False
         if scores:
@@ -277,7 +286,7 @@ class Run:
             "data_seconds": round(step.waited, 4),
             "audio_seconds": round(audio, 2),
             "padding": round(1 - audio / padded, 4) if padded else 0.0,
-            "peak_bytes": peak_bytes(self.device),
+            "peak_bytes": self.watch.step(step.batches),
         }
         self.log(entry)
         self._window.append((facts["loss"], audio, padded, seconds))

@@ -1,0 +1,269 @@
+"""A run's memory: predicted before its first step, measured at its end, both written to log.jsonl and kept for later.
+
+A prediction never stops a run and takes no more than a few seconds of it: it is made for the batch that is surely one
+of the largest, and what cannot be predicted is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from voxcli.api import Utterance
+from voxcli.data.batches import padding_of
+from voxcli.memory import calibration, machine
+from voxcli.memory.cards import Device, gib
+from voxcli.memory.fixed import fixed
+from voxcli.memory.setup import Setup, Shape, StepPeaks
+from voxcli.train.device import peak_bytes, reset_peak
+
+if TYPE_CHECKING:
+    from voxcli.data.loading import Batch
+    from voxcli.train.run import Run
+
+log = logging.getLogger(__name__)
+
+SWITCH = "VOX_PREDICT_MEMORY"
+"""Environment variable: 0 leaves the prediction out, for many short runs; what is measured is logged all the same."""
+SECONDS = 3.0
+"""A second batch is only predicted while less than this has been spent."""
+COUNTED = 24
+"""Labels that are counted where the task cannot do so without computing features: those of the longest texts."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a batch should need of a device."""
+
+    shape: Shape
+    peaks: StepPeaks
+    beside: dict[str, int]
+
+    @property
+    def needed(self) -> int:
+        """Bytes: tensors and what stands beside them."""
+        return self.peaks.worst.total + sum(self.beside.values())
+
+    @property
+    def table(self) -> dict[str, int]:
+        """The parts, "tensors" and "needed", bytes."""
+        worst = self.peaks.worst
+        return {**worst.parts, **self.beside, "tensors": worst.total, "needed": self.needed}
+
+
+class Watch:
+    """The memory of one run, in its first process."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._setup: Setup | None = None
+        self._device: Device | None = None
+        self._expected: Expectation | None = None
+        self._largest: Shape | None = None
+        self._training = 0  # the highest peak of steps, bytes
+        self._highest = 0  # of anything
+
+    # --------------------------------------------------------------------------------------------------- before it runs
+
+    def expect(self) -> None:
+        """Predict. To be called before random numbers count: models draw some while they are made."""
+        if self._run.rank != 0 or os.environ.get(SWITCH) == "0":
+            return
+        try:
+            self._expected = self._predicted(self._candidates())
+        except Exception as error:  # a prediction is no reason for a run not to begin
+            log.info("the memory of this run was not predicted: %s: %s", type(error).__name__, error)
+
+    def tell(self) -> None:
+        """Log what was predicted, and say once that the device is too small for it."""
+        expected, device = self._expected, self._device
+        if expected is None or device is None:
+            return
+        run = self._run
+        entry = {
+            "device": device.name,
+            "usable": device.usable,
+            "shape": _shape_table(expected.shape),
+            "predicted": expected.table,
+        }
+        run.log({"step": run.state.step, "memory": entry})
+        if expected.needed > device.usable:
+            recipe = run.recipe.path.name if run.recipe.path is not None else run.folder
+            run.progress.say(
+                f"predicted {gib(expected.needed)} for the largest batch, and {device.name} has {gib(device.usable)}: "
+                f"`vox plan {recipe}` says what fits"
+            )
+
+    # ---------------------------------------------------------------------------------------------------- while it runs
+
+    def step(self, batches: Iterable[Batch]) -> int:
+        """After a step, its batches: the highest peak of the run so far, bytes."""
+        now = peak_bytes(self._run.device)
+        self._training, self._highest = max(self._training, now), max(self._highest, now)
+        for batch in batches:
+            if batch.ids:
+                self._largest = max(_shape_of(batch), self._largest or _shape_of(batch), key=_size)
+        return self._highest
+
+    def evaluated(self) -> None:
+        """After an evaluation: its peak is not the training's."""
+        self._highest = max(self._highest, peak_bytes(self._run.device))
+        reset_peak(self._run.device)
+
+    # ------------------------------------------------------------------------------------------------------- at its end
+
+    def end(self, error: BaseException | None) -> None:
+        """Log predicted and measured, of the largest batch that there was; keep both for the next prediction."""
+        if self._run.rank != 0 or self._largest is None:
+            return
+        try:
+            self._tell_end(self._largest, error)
+        except Exception as problem:  # how the run ended is what counts
+            log.info("the memory of this run was not logged: %s: %s", type(problem).__name__, problem)
+
+    def _tell_end(self, largest: Shape, error: BaseException | None) -> None:
+        run, expected = self._run, self._expected
+        measured = self._measured()
+        if expected is not None and expected.shape != largest:
+            expected = self._traced(largest) if error is None else None
+        entry: dict[str, Any] = {"shape": _shape_table(largest), "measured": measured}
+        if expected is not None:
+            entry["predicted"] = expected.table
+        run.log({"step": run.state.step, "memory": entry})
+        if expected is not None and self._setup is not None and self._device is not None and error is None:
+            calibration.append(
+                calibration.Row(
+                    time=datetime.now().isoformat(timespec="seconds"),
+                    device=self._device.name,
+                    kind=self._device.kind,
+                    model=str(run.recipe.tables["model"].get("checkpoint", run.recipe.model_type)),
+                    options=options_of(self._setup),
+                    shape=largest,
+                    predicted=expected.table,
+                    measured=measured,
+                    steps=run.state.step,
+                    versions=_versions(),
+                )
+            )
+
+    # ----------------------------------------------------------------------------------------------------------- inside
+
+    def _candidates(self) -> list[Shape]:
+        """The batches that may be the worst, the likeliest first."""
+        from voxcli.memory.worst import clips_of
+
+        run = self._run
+        train = run.recipe.train
+        clips = clips_of(
+            run.splits.train,
+            _counter(run),
+            augment=run.recipe.augment,
+            padded=padding_of(run.recipe.model, run.limits),
+            limits=run.limits,
+        )
+        shapes = clips.shapes(batch_duration=train.batch_duration, batch_size=train.per_device_train_batch_size)
+        return sorted(shapes, key=_size, reverse=True)
+
+    def _predicted(self, shapes: Sequence[Shape]) -> Expectation | None:
+        """Of the worst of the first few shapes."""
+        if not shapes:
+            return None
+        run = self._run
+        self._device = device = machine.ram() if run.device.type == "cpu" else machine.device()
+        self._setup = Setup.of(
+            run.recipe, run.splits.corpus, device=device.setup, capability=device.capability or (8, 0)
+        )
+        labelled = max(shapes, key=lambda shape: (shape.n_utterances * shape.n_labels, shape))
+        begin = time.perf_counter()
+        found = [self._traced(shapes[0])]
+        if labelled != shapes[0] and time.perf_counter() - begin < SECONDS:
+            found.append(self._traced(labelled))
+        return max(found, key=lambda one: one.needed)
+
+    def _traced(self, shape: Shape) -> Expectation:
+        from voxcli.memory.step import trace_step
+
+        assert self._setup is not None
+        assert self._device is not None
+        peaks = trace_step(self._setup, shape).peaks
+        known = calibration.constants(self._device)
+        return Expectation(shape, peaks, fixed(self._device, self._setup, peaks.worst.total, constants=known))
+
+    def _measured(self) -> dict[str, int]:
+        device = self._run.device
+        if device.type != "cuda":
+            return {"process" if device.type == "cpu" else "reserved": self._training}
+        free, total = torch.cuda.mem_get_info(device)
+        reserved = torch.cuda.memory_reserved(device)
+        return {
+            "tensors": self._training,
+            "reserved": torch.cuda.max_memory_reserved(device),
+            "beside": max(0, total - free - reserved),
+        }
+
+
+def options_of(setup: Setup) -> str:
+    """What decides a setup's memory beside the batch, in words: "LoRA, int8, checkpointing, bf16"."""
+    train, quantization = setup.train, setup.quantization
+    words = ["full" if setup.adapter is None else f"LoRA {setup.adapter.r}"]
+    if quantization is not None and quantization.load_in_8bit:
+        words.append("int8")
+    elif quantization is not None and quantization.load_in_4bit:
+        words.append(quantization.bnb_4bit_quant_type)
+    words += ["checkpointing"] if train.gradient_checkpointing else []
+    words += [train.mixed_precision] if train.mixed_precision != "no" else []
+    words += [f"frozen {train.frozen_dtype}"] if train.frozen_dtype != "float32" else []
+    words += [train.attn_implementation] if train.attn_implementation else []
+    words += [train.optim] if train.optim != "adamw_torch" else []
+    words += ["accumulation"] if train.gradient_accumulation_steps > 1 else []
+    return ", ".join(words)
+
+
+def _counter(run: Run) -> Callable[[Utterance], int]:
+    """Tokens of an utterance's label; where counting is slow, 0 for all but the longest texts."""
+    from voxcli.memory.batch import label_length
+
+    bundle = run.bundle.replace(model=None)
+    if callable(getattr(run.task, "label_length", None)):
+        return lambda utterance: label_length(run.task, bundle, utterance)
+    texts = run.splits.train.texts
+    lengths = sorted((len(text or "") for text in texts), reverse=True)
+    least = lengths[min(COUNTED, len(lengths)) - 1] if lengths else 0
+
+    def count(utterance: Utterance) -> int:
+        return label_length(run.task, bundle, utterance) if len(utterance.text or "") >= least else 0
+
+    return count
+
+
+def _shape_of(batch: Batch) -> Shape:
+    labels = batch.tensors.get("labels")
+    n_labels = int(labels.shape[-1]) if isinstance(labels, torch.Tensor) and labels.dim() > 1 else 0
+    return Shape(len(batch.ids), round(batch.padded_duration / len(batch.ids), 4), n_labels)
+
+
+def _size(shape: Shape) -> tuple[float, int, Shape]:
+    return round(shape.n_utterances * shape.duration, 1), shape.n_utterances * shape.n_labels, shape
+
+
+def _shape_table(shape: Shape) -> dict[str, float]:
+    return {"utterances": shape.n_utterances, "duration": round(shape.duration, 3), "labels": shape.n_labels}
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("voxcli", "torch", "transformers", "peft", "bitsandbytes"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
