@@ -29,7 +29,7 @@ from voxcli.models.open import OpenModel, open_model
 from voxcli.progress import NULL, Progress
 from voxcli.train.device import move
 
-TOLERANCES = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest difference of two logits, as a share of the largest logit: rounding alone stays well below."""
 RATE = 0.005
 """How much the word error rate may change where nothing but rounding of float32 may: half a point, or one word."""

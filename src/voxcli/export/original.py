@@ -10,13 +10,17 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
 from voxcli.models.open import OpenModel, open_model
+from voxcli.models.settings import read_settings
 from voxcli.recipe.schema import Adapter, Quantization, Train
-from voxcli.train import frozen
+from voxcli.train import frozen, quantized
 from voxcli.train.loading import options
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Rounding:
 
     quantization: Quantization | None = None
     frozen_dtype: str = "float32"
+    adapter: Adapter | None = None
+    """The run's `[adapter]`: layers that it trains whole are not quantised."""
 
     def __bool__(self) -> bool:
         return self.quantization is not None or self.frozen_dtype != "float32"
@@ -40,11 +46,12 @@ def rounding_of(run: Path | None) -> Rounding:
     if run is None:
         return Rounding()
     tables = tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8"))
-    known = {one.name for one in dataclasses.fields(Quantization)}
-    keys = {key: value for key, value in tables.get("quantization", {}).items() if key in known}
-    quantization = Quantization(**keys)
-    rounded = quantization.load_in_8bit or quantization.load_in_4bit
-    return Rounding(quantization if rounded else None, tables.get("train", {}).get("frozen_dtype", "float32"))
+    quantization = _made(Quantization, tables.get("quantization", {}))
+    return Rounding(
+        quantization if quantized.asked(quantization) else None,
+        tables.get("train", {}).get("frozen_dtype", "float32"),
+        _made(Adapter, tables.get("adapter", {})),
+    )
 
 
 def unmerged(checkpoint: Path, *, device: torch.device, rounding: Rounding | None = None) -> OpenModel:
@@ -55,10 +62,17 @@ def unmerged(checkpoint: Path, *, device: torch.device, rounding: Rounding | Non
     """
     rounding = rounding or Rounding()
     loading = {}
-    if rounding.quantization is not None:
-        loading = options(train=Train(), adapter=Adapter(), quantization=rounding.quantization, device=device)
+    if rounding.quantization is not None and (settings := read_settings(str(checkpoint))) is not None:
+        loading = options(
+            train=Train(),
+            adapter=rounding.adapter,
+            quantization=rounding.quantization,
+            device=device,
+            family=settings.family(),
+        )
     opened = open_model(checkpoint, device=device, dtype=torch.float32, merge=False, loading=loading)
     model = opened.bundle.model
+    quantized.make_trainable(model)  # as it is evaluated in training
     if rounding.frozen_dtype != "float32":
         half = getattr(torch, rounding.frozen_dtype)
         frozen.cast(model, half)
@@ -67,3 +81,9 @@ def unmerged(checkpoint: Path, *, device: torch.device, rounding: Rounding | Non
                 parameter.data = parameter.data.float()
     model.requires_grad_(False)
     return opened
+
+
+def _made(cls: type[_T], table: dict[str, Any]) -> _T:
+    """Keys of another version are left out: the table was checked when the run began."""
+    known = {one.name for one in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return cls(**{key: value for key, value in table.items() if key in known})

@@ -1,7 +1,8 @@
 """A checkpoint -> one ordinary model that `from_pretrained` loads: an adapter is merged into its full-precision base.
 
 The folder holds config and weights (safetensors), the generation config, tokenizer and feature extractor (also as
-preprocessor_config.json, which converters read) and vox.json. A checkpoint without an adapter is copied.
+preprocessor_config.json, which converters read) and vox.json. A checkpoint without an adapter is copied unless another
+type of weights is asked for.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ class Merged:
     ordinary: ClassVar[bool] = True
 
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Type of the weights that are written. The half types take half the room; the merging is done in float32. Only for
-    adapters: a whole model is copied as it is."""
+    """Type of the weights that are written. The half types take half the room; merging is done in float32."""
 
     def export(self, checkpoint: Path, out: Path) -> Path:
         """Write the model into the new folder `out`. Raises `ModelError` where the base of an adapter is missing."""
         if read_json(str(checkpoint), "adapter_config.json") is None:
             read_config(str(checkpoint))
-            return _copy(checkpoint, out) if any(checkpoint.glob("*.safetensors")) else self._write(checkpoint, out)
+            if self.dtype == "float32" and any(checkpoint.glob("*.safetensors")):
+                return _copy(checkpoint, out)
         return self._write(checkpoint, out)
 
     def _write(self, checkpoint: Path, out: Path) -> Path:
@@ -48,8 +49,7 @@ class Merged:
                 f"the base of {checkpoint} is itself stored in 8 or 4 bits, into which nothing can be merged exactly",
                 help="write the place of the full-precision base into vox.json (base) of the checkpoint",
             )
-        opened.bundle.model.to(getattr(torch, self.dtype))
-        save_pretrained(opened.bundle, out)
+        save_pretrained(opened.bundle, out, dtype=getattr(torch, self.dtype))
         if (settings := read_json(str(checkpoint), FILE)) is not None:
             _write_json(out / FILE, {**settings, "base": None})
         return out

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from voxcli.api import Bundle, Corpus, Decoding, ModelFamily, Task
 from voxcli.errors import ModelError
 from voxcli.models.adapters import attached, merged
-from voxcli.models.checkpoint import absolute, explained, quietly, read_config, read_json, source
+from voxcli.models.checkpoint import absolute, read_config, read_json
 from voxcli.models.settings import Settings, read_settings
 from voxcli.plugins.manager import manager
 from voxcli.recipe.schema import TextRules
@@ -167,11 +167,15 @@ def _starting_from(family: Any, checkpoint: str, *, whole: bool) -> Any:
 
 
 def _characters(checkpoint: str) -> str:
-    """The characters of the tokenizer that was saved with an adapter: its output layer has one class for each."""
-    from transformers import AutoTokenizer
+    """The characters of the tokenizer that was saved with an adapter: its output layer has one class for each.
 
-    with quietly(), explained(checkpoint, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, **source(checkpoint))
+    Empty where none was saved with it: its classes are then those of its base.
+    """
+    from voxcli.models.ctc_build import tokenizer_of
+
+    tokenizer = tokenizer_of(checkpoint)
+    if tokenizer is None:
+        return ""
     special = {*tokenizer.all_special_tokens, getattr(tokenizer, "word_delimiter_token", None)}
     return "".join(sorted(token for token in tokenizer.get_vocab() if len(token) == 1 and token not in special))
 
