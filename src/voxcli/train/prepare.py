@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from voxcli.api import Bundle, Limits
-from voxcli.data.batches import DurationBatches, lengthened, padding_of
-from voxcli.data.corpus import Splits, load_splits
+from voxcli.data.batches import DurationBatches
+from voxcli.data.corpus import Splits
 from voxcli.data.filters import refused
 from voxcli.errors import DataError, TrainingError
 from voxcli.progress import NULL, Progress
@@ -29,6 +29,7 @@ from voxcli.train.folder import RunFolder
 from voxcli.train.interrupt import Interruption
 from voxcli.train.loading import build
 from voxcli.train.lock import lock
+from voxcli.train.reading import batching_of, splits_of
 from voxcli.train.run import Run
 from voxcli.train.state import State
 
@@ -60,17 +61,7 @@ def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
     processes.join(where)
     limits = recipe.model.limits()
     progress.say("reading the data")
-    splits = _first_rank_first(
-        lambda: load_splits(
-            recipe.data,
-            recipe.filter,
-            recipe.text,
-            recipe.holdout,
-            limits=limits,
-            splits=("train", "validation"),
-            progress=progress,
-        )
-    )
+    splits = _first_rank_first(lambda: splits_of(recipe, limits, progress=progress))
     progress.say(f"loading the model ({limits.n_parameters / 1e6:.1f} M parameters)")
     randomness.seed_all(recipe.seed)
     bundle = build(
@@ -79,17 +70,12 @@ def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
         train=recipe.train,
         adapter=recipe.adapter,
         quantization=recipe.quantization,
+        task=recipe.task,
         device=where,
         seed=recipe.seed,
     )
     splits = _usable(splits, recipe, limits, bundle, progress)
-    batching = DurationBatches(
-        lengthened(splits.train.durations, recipe.augment),
-        batch_duration=recipe.train.batch_duration,
-        batch_size=recipe.train.per_device_train_batch_size,
-        seed=recipe.seed,
-        padded=padding_of(recipe.model, limits),
-    )
+    batching = batching_of(recipe, limits, splits)
     world = processes.world()
     length = schedule.length(recipe.train, batches_per_epoch=len(batching.epoch(0, world)), world=world)
     metrics = tuple(recipe.evaluate.metrics or recipe.task.metrics)
