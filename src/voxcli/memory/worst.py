@@ -220,7 +220,7 @@ def evaluation(
     rows = np.arange(len(known)) if loss_rows is None else np.asarray(loss_rows, dtype=np.int64)
     lost = [
         Shape(len(batch), float(known[batch].max()), int(counted[batch].max()))
-        for batch in by_duration(known, batch_duration=batch_duration, rows=rows)
+        for batch in by_duration(np.maximum(known, shortest), batch_duration=batch_duration, rows=rows)
     ]
     return EvaluationShapes(_undominated(decoded), _undominated(lost))
 

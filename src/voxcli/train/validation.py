@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from voxcli.data.batches import by_duration
-from voxcli.data.loading import Loader
+from voxcli.data.batches import by_duration, padding_of
+from voxcli.data.loading import Batch, Loader
+from voxcli.engines.ceiling import Ceiling
+from voxcli.engines.halving import Halving
+from voxcli.engines.batching import shortest_input
 from voxcli.evaluate.predict import predict
 from voxcli.tasks.metrics import METRICS
 from voxcli.train import device, processes
 from voxcli.train.randomness import undisturbed
+from voxcli.train.splitting import Part, Splitter
 
 if TYPE_CHECKING:
     from voxcli.train.run import Run
@@ -76,6 +80,8 @@ def _texts(run: Run, rows: np.ndarray) -> dict[str, tuple[str, str]]:
             num_workers=run.recipe.train.dataloader_num_workers,
             skipped=skipped,
             progress=run.progress,
+            told=run.shortage.evaluated,
+            ceiling=run.shortage.evaluation,
         ):
             _leave_if_asked(run)
             found[utterance.id] = (utterance.text or "", transcript.text)
@@ -86,10 +92,61 @@ def _texts(run: Run, rows: np.ndarray) -> dict[str, tuple[str, str]]:
 def _loss(run: Run, rows: np.ndarray) -> tuple[float, float]:
     """(sum, count) of the losses of this process's share of the batches."""
     table = run.splits.validation
-    batches = by_duration(table.durations, batch_duration=run.recipe.evaluate.batch_duration, rows=rows)
-    loader = Loader(
-        table,
-        batches[run.rank :: run.world],
+    lengths = np.maximum(table.durations, shortest_input(run.bundle, run.limits))  # what the model makes of them
+    batches = by_duration(lengths, batch_duration=run.recipe.evaluate.batch_duration, rows=rows)
+    loader = _loader(run, batches[run.rank :: run.world])
+    scorer = _Scorer(run)
+    total = count = 0.0
+    with torch.inference_mode():
+        for batch in loader:
+            _leave_if_asked(run)
+            run.set_aside(batch.skipped, split="validation", silent=True)
+            if not batch.ids:
+                continue
+            loss, weight = scorer(batch)
+            total, count = total + loss, count + weight
+    return total, count
+
+
+class _Scorer:
+    """Batches -> (sum, count) of their losses, in halves where the memory does not suffice."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._splitter = Splitter()
+        self._batch: Batch | None = None
+        self._halving = Halving(self._part, told=run.shortage.evaluated, ceiling=Ceiling())
+
+    def __call__(self, batch: Batch) -> tuple[float, float]:
+        """What does not fit alone is set aside."""
+        self._batch = batch
+        duration = batch.padded_duration / len(batch.ids)
+        found = self._halving(range(len(batch.ids)), [duration] * len(batch.ids))
+        lost = [name for name, one in zip(batch.ids, found, strict=True) if one is None]
+        reason = f"does not fit the memory, even alone ({duration:.1f} s)"
+        self._run.set_aside([(name, reason) for name in lost], split="validation")
+        kept = [one for one in found if one is not None]
+        return sum(loss for loss, _ in kept), sum(count for _, count in kept)
+
+    def _part(self, positions: list[int]) -> list[tuple[float, float]]:
+        """The part's loss stands with its first utterance."""
+        run, batch = self._run, self._batch
+        assert batch is not None
+        tensors = self._splitter.tensors(Part(batch, tuple(positions)), self._again)
+        if not tensors:
+            return [(0.0, 0.0)] * len(positions)
+        with device.autocast(run.device, run.recipe.train.mixed_precision):
+            loss, weight = run.task.loss(run.bundle, device.move(tensors, run.device))
+        return [(float(loss), float(weight)), *[(0.0, 0.0)] * (len(positions) - 1)]
+
+    def _again(self, rows: list[int]) -> Batch:
+        return next(iter(_loader(self._run, [np.asarray(rows, dtype=np.int64)])))
+
+
+def _loader(run: Run, batches: list[np.ndarray]) -> Loader:
+    return Loader(
+        run.splits.validation,
+        batches,
         task=run.task,
         bundle=run.bundle.replace(model=None),
         augment=(),
@@ -98,19 +155,9 @@ def _loss(run: Run, rows: np.ndarray) -> tuple[float, float]:
         epoch=0,
         num_workers=0,
         limits=run.limits,
+        padded=padding_of(run.bundle.family, run.limits),
         refill=False,
     )
-    total = count = 0.0
-    with torch.inference_mode():
-        for batch in loader:
-            _leave_if_asked(run)
-            run.set_aside(batch.skipped, split="validation", silent=True)
-            if not batch.ids:
-                continue
-            with device.autocast(run.device, run.recipe.train.mixed_precision):
-                loss, weight = run.task.loss(run.bundle, device.move(batch.tensors, run.device))
-            total, count = total + float(loss), count + float(weight)
-    return total, count
 
 
 def _leave_if_asked(run: Run) -> None:

@@ -1,0 +1,63 @@
+"""The validation loss keeps to the memory that `evaluate.batch_duration` allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxcli.memory.worst import evaluation
+from voxcli.testing import Project
+from voxcli.testing_models import tiny_whisper
+from voxcli.train import validation
+
+
+def test_a_clip_that_is_padded_to_a_window_counts_as_the_window(
+    vox_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = vox_project()
+    project.speech("data", splits={"train": 4, "validation": 9, "test": 0})
+    checkpoint = tiny_whisper(project.path / "base")
+    project.write(
+        {
+            "r.toml": f"""
+            [[data]]
+            type = "manifest"
+            path = "data/manifest.csv"
+
+            [model]
+            type = "whisper"
+            checkpoint = "{checkpoint.name}"
+            language = "en"
+
+            [train]
+            max_steps = 1
+            per_device_train_batch_size = 2
+
+            [evaluate]
+            batch_duration = 6.5
+            max_new_tokens = 4
+            """
+        }
+    )
+    sizes: list[int] = []
+    loss = validation.Loader
+
+    def recorded(table: Any, batches: Any, **settings: Any) -> Any:
+        sizes.extend(len(batch) for batch in batches)
+        return loss(table, batches, **settings)
+
+    monkeypatch.setattr(validation, "Loader", recorded)
+    project.run("train", "r.toml").assert_ok()
+    window = 3.0  # s, of the tiny model
+    assert sum(sizes) == 9
+    assert max(sizes) == int(6.5 / window)
+
+
+def test_a_plan_counts_the_same_batches() -> None:
+    durations, labels = np.full(60, 2.0), np.full(60, 7)
+    shapes = evaluation(durations, labels, batch_duration=120.0, shortest=30.0)
+    assert [(shape.n_utterances, shape.n_labels) for shape in shapes.loss] == [(4, 7)]
+    assert [shape.n_utterances for shape in shapes.decoding] == [4]
