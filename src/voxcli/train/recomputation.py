@@ -33,15 +33,24 @@ def enable(model: Any, *, reentrant: bool) -> None:
 
 
 def _with_gradient(function: Any, *inputs: Any, use_reentrant: bool) -> Any:
-    """Checkpoint a layer that has something to learn.
+    """Checkpoint a layer that has something to learn: `function` is its forward with the keywords bound by `partial`.
 
     Re-entrant checkpointing computes no gradient for a layer whose inputs need none, as the first one over a frozen
-    base. What lies before that layer keeps nothing for a backward pass.
+    base: it gets one that does, and what lies before it keeps nothing for a backward pass. Of inputs it knows those by
+    position only: a keyword that carries a gradient (WavLM's position bias, which every layer hands to the next) would
+    lead it back into itself without end.
     """
-    if torch.is_grad_enabled() and not any(_needs_gradient(one) for one in inputs):
+    keywords: dict[str, Any] = getattr(function, "keywords", {})
+    carrying = [name for name, one in keywords.items() if _needs_gradient(one)]
+    if torch.is_grad_enabled() and not carrying and not any(_needs_gradient(one) for one in inputs):
         first = next(index for index, one in enumerate(inputs) if torch.is_tensor(one) and one.is_floating_point())
         inputs = (*inputs[:first], inputs[first].detach().requires_grad_(), *inputs[first + 1 :])
-    return checkpoint(function, *inputs, use_reentrant=use_reentrant)
+    count = len(inputs)
+
+    def forward(*given: Any) -> Any:
+        return function(*given[:count], **dict(zip(carrying, given[count:], strict=True)))
+
+    return checkpoint(forward, *inputs, *(keywords[name] for name in carrying), use_reentrant=use_reentrant)
 
 
 def _needs_gradient(one: Any) -> bool:
