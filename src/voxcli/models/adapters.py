@@ -7,9 +7,11 @@ layer by layer: the memory is that of the base and of one layer.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import Counter
 from typing import Any
 
+from voxcli.errors import ModelError
 from voxcli.models.checkpoint import explained, quietly
 
 
@@ -22,8 +24,16 @@ def attached(model: Any, checkpoint: str) -> Any:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from peft import PeftModel
 
-    with quietly(), explained(checkpoint, "adapter"):
-        return PeftModel.from_pretrained(model, checkpoint, is_trainable=True)
+    with quietly(), explained(checkpoint, "adapter"), warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Found missing adapter keys")  # it would go on with random ones
+        warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")  # see _part_tied
+        try:
+            return PeftModel.from_pretrained(model, checkpoint, is_trainable=True)
+        except UserWarning as warning:
+            raise ModelError(
+                f"the adapter {checkpoint} is not whole: {str(warning).partition(': ')[2][:200]} are missing",
+                help="copy it again from where it was trained: adapter_config.json and adapter_model.safetensors",
+            ) from warning
 
 
 def merged(model: Any, checkpoint: str) -> Any:
@@ -32,7 +42,8 @@ def merged(model: Any, checkpoint: str) -> Any:
     Raises `ModelError` where a weight would become NaN.
     """
     _part_tied(model)
-    with quietly(), explained(checkpoint, "adapter"):
+    with quietly(), explained(checkpoint, "adapter"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of tied weights, which are parted
         return model.merge_and_unload(safe_merge=True)
 
 
