@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxcli.models.precision import in_float32
+
 HORIZON = 1_600_000  # samples: beyond any model's least input
 
 
@@ -28,6 +30,7 @@ def feature_frames(extractor: Any, n_samples: int) -> int:
     return len(features(extractor, np.zeros(n_samples, dtype=np.float32)))
 
 
+@in_float32
 def features(extractor: Any, audio: Any) -> Any:
     """Audio (N,) float32 -> what the model takes: (N,) float32 samples or (T, C) float32 log-mel, without padding."""
     import numpy as np

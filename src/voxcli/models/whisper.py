@@ -15,6 +15,7 @@ from voxcli.errors import ModelError
 from voxcli.models import generation
 from voxcli.models.checkpoint import explained, quietly, read_config, read_json, source
 from voxcli.models.languages import language_code
+from voxcli.models.precision import in_float32
 from voxcli.models.sizes import count_parameters
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class Whisper:
             clip_context.enable(model)
         return Bundle(model=model, processor=processor, family=self)
 
+    @in_float32
     def features(self, audio: np.ndarray, processor: Any) -> np.ndarray:
         """Audio (N,) -> log-mel (C, T) float32: T is 3000 for 30 s windows, the clip's own (even) with `clip`.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Decoding, Segment, Task, Transcript, Utterance
 from voxcli.models.checkpoint import quietly
+from voxcli.models.precision import in_float32
 from voxcli.tasks.cuts import quiet_cuts
 from voxcli.tasks.whisper_decoding import decode, spoken
 from voxcli.tasks.wrapped import decoding_mode, device_of, unwrapped
@@ -94,6 +95,7 @@ def in_windows(task: Task, bundle: Bundle, audio: np.ndarray, decoding: Decoding
     return Transcript(text=text, segments=tuple(segments), language=language, duration=len(audio) / rate)
 
 
+@in_float32
 def _mel(audio: np.ndarray, extractor: Any) -> Any:
     """Audio (N,) -> log-mel (1, C, T), T at least one window."""
     mel = extractor(
