@@ -26,7 +26,7 @@ from voxcli.memory.tracker import BLOCK, KINDS
 
 Floats = NDArray[np.float64]
 
-_GRADIENTS, _OPTIMIZER, _WORKSPACE = KINDS["gradients"], KINDS["optimizer"], KINDS["workspace"]
+_GRADIENTS, _OPTIMIZER, _BATCH, _WORKSPACE = (KINDS[part] for part in ("gradients", "optimizer", "batch", "workspace"))
 _MOST_CLIPS = 4096  # of one batch
 
 
@@ -176,7 +176,10 @@ def _rows(small: Recording, large: Recording, sizes: tuple[Floats, Floats], grow
     held = last[_GRADIENTS]
     again = by_part.copy()  # a new gradient lives until it is added to the one that is there
     again[:, _GRADIENTS] = held
-    return _pruned(by_part, places, last, *counted), _pruned(again, places, last, *counted)
+    again[:, _BATCH] += last[_BATCH]  # on a CPU both micro-batches are there; on a GPU none is left
+    left = last.copy()
+    left[_BATCH] *= 2
+    return _pruned(by_part, places, last, *counted), _pruned(again, places, left, *counted)
 
 
 def _expanded(made: Recording, growth: Floats) -> tuple[Floats, list[int], list[int], Floats]:

@@ -131,26 +131,26 @@ class Recorder(Tracker):
     def workspace(self, n_bytes: int) -> None:
         super().workspace(n_bytes)
         self._sizes.append(n_bytes)
-        self._begins.append(self.n_ops)
-        self._ends[len(self._sizes) - 1] = self.n_ops + 1
+        self._begins.append(len(self._where))
+        self._ends[len(self._sizes) - 1] = len(self._where) + 1
         self._kinds.append(KINDS["workspace"])
 
     def _add(self, storage: Any, kind: int) -> None:
         super()._add(storage, kind)
         self._index[self._order] = len(self._sizes)
         self._sizes.append(storage.nbytes())
-        self._begins.append(self.n_ops)
+        self._begins.append(len(self._where))
         self._kinds.append(kind)
 
     def _freed(self, record: Any) -> None:
         super()._freed(record)
-        self._ends[self._index[record.order]] = self.n_ops
+        self._ends[self._index[record.order]] = len(self._where)
 
     def _move(self, record: Any, kind: int) -> None:
         super()._move(record, kind)
         index = self._index[record.order]
         if kind == KINDS["gradients"]:
-            self._received[index] = self.n_ops
+            self._received[index] = len(self._where)
         elif kind in _WEIGHTS:
             self._kinds[index] = kind
 
