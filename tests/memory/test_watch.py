@@ -97,12 +97,22 @@ def test_a_prediction_that_fails_stops_nothing_and_changes_nothing(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(watch.Watch, "_traced", broken)
+    monkeypatch.setattr(watch.Watch, "_expectation", broken)
     project.run("train", "r.toml", "train.max_steps=1").assert_ok()
     assert losses(project) == undisturbed, "tracing draws no random number of the run's"
     (end,) = [entry["memory"] for entry in log_of(project) if "memory" in entry]
     assert "predicted" not in end
     assert end["measured"]["process"] > 0
+
+
+def test_where_not_all_batches_can_be_predicted_one_is(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unfit(*_: Any, **__: Any) -> None:
+        raise ValueError("the operations differ")
+
+    monkeypatch.setattr(watch.Frontier, "fit", unfit)
+    project.run("train", "r.toml", "train.max_steps=1").assert_ok()
+    begin, end = [entry["memory"] for entry in log_of(project) if "memory" in entry]
+    assert begin["predicted"]["tensors"] >= end["predicted"]["tensors"] > 0
 
 
 def test_a_run_that_goes_on_predicts_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +137,7 @@ def test_a_task_that_cannot_count_labels_is_asked_about_the_longest_texts(monkey
         task=SimpleNamespace(),
         splits=SimpleNamespace(train=SimpleNamespace(texts=texts)),
     )
-    monkeypatch.setattr("voxcli.memory.batch.label_length", lambda task, bundle, utterance: len(utterance.text))
+    monkeypatch.setattr("voxcli.memory.watch.label_length", lambda task, bundle, utterance: len(utterance.text))
     count = watch._counter(cast(Any, run))
     counted = [count(Utterance(id=text, audio=Path("x"), text=text)) for text in texts]
     assert sum(1 for n in counted if n) == watch.COUNTED

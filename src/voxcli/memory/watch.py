@@ -1,14 +1,13 @@
 """A run's memory: predicted before its first step, measured at its end, both written to log.jsonl and kept for later.
 
-A prediction never stops a run and takes no more than a few seconds of it: it is made for the batch that is surely one
-of the largest, and what cannot be predicted is left out.
+A prediction never stops a run and takes a few seconds of it: two short traces for the largest of all batches that the
+data can make. What cannot be predicted is left out.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +18,13 @@ import torch
 from voxcli.api import Utterance
 from voxcli.data.batches import padding_of
 from voxcli.memory import calibration, machine
+from voxcli.memory.batch import label_length
 from voxcli.memory.cards import Device, gib
 from voxcli.memory.fixed import fixed
+from voxcli.memory.frontier import Frontier
 from voxcli.memory.setup import Setup, Shape, StepPeaks
+from voxcli.memory.step import trace_step
+from voxcli.memory.worst import clips_of, worst
 from voxcli.train.device import peak_bytes, reset_peak
 
 if TYPE_CHECKING:
@@ -32,8 +35,6 @@ log = logging.getLogger(__name__)
 
 SWITCH = "VOX_PREDICT_MEMORY"
 """Environment variable: 0 leaves the prediction out, for many short runs; what is measured is logged all the same."""
-SECONDS = 3.0
-"""A second batch is only predicted while less than this has been spent."""
 COUNTED = 24
 """Labels that are counted where the task cannot do so without computing features: those of the longest texts."""
 
@@ -65,6 +66,7 @@ class Watch:
         self._run = run
         self._setup: Setup | None = None
         self._device: Device | None = None
+        self._frontier: Frontier | None = None
         self._expected: Expectation | None = None
         self._largest: Shape | None = None
         self._training = 0  # the highest peak of steps, bytes
@@ -132,7 +134,7 @@ class Watch:
         run, expected = self._run, self._expected
         measured = self._measured()
         if expected is not None and expected.shape != largest:
-            expected = self._traced(largest) if error is None else None
+            expected = self._expectation(largest) if error is None else None
         entry: dict[str, Any] = {"shape": _shape_table(largest), "measured": measured}
         if expected is not None:
             entry["predicted"] = expected.table
@@ -156,9 +158,7 @@ class Watch:
     # ----------------------------------------------------------------------------------------------------------- inside
 
     def _candidates(self) -> list[Shape]:
-        """The batches that may be the worst, the likeliest first."""
-        from voxcli.memory.worst import clips_of
-
+        """The batches that may be the worst, the most seconds first."""
         run = self._run
         train = run.recipe.train
         clips = clips_of(
@@ -172,27 +172,24 @@ class Watch:
         return sorted(shapes, key=_size, reverse=True)
 
     def _predicted(self, shapes: Sequence[Shape]) -> Expectation | None:
-        """Of the worst of the first few shapes."""
+        """Of the worst of the shapes."""
         if not shapes:
             return None
         run = self._run
-        self._device = device = machine.ram() if run.device.type == "cpu" else machine.device()
-        self._setup = Setup.of(
-            run.recipe, run.splits.corpus, device=device.setup, capability=device.capability or (8, 0)
-        )
-        labelled = max(shapes, key=lambda shape: (shape.n_utterances * shape.n_labels, shape))
-        begin = time.perf_counter()
-        found = [self._traced(shapes[0])]
-        if labelled != shapes[0] and time.perf_counter() - begin < SECONDS:
-            found.append(self._traced(labelled))
-        return max(found, key=lambda one: one.needed)
+        device = machine.ram() if run.device.type == "cpu" else machine.device()
+        setup = Setup.of(run.recipe, run.splits.corpus, device=device.setup, capability=device.capability)
+        self._device, self._setup = device, setup
+        try:
+            self._frontier = Frontier.fit(setup)
+        except Exception as error:  # it is the quicker way, not the only one
+            log.info("one batch is traced, not all: %s: %s", type(error).__name__, error)
+            return self._expectation(shapes[0])
+        return self._expectation(worst(shapes, self._frontier.total))
 
-    def _traced(self, shape: Shape) -> Expectation:
-        from voxcli.memory.step import trace_step
-
+    def _expectation(self, shape: Shape) -> Expectation:
         assert self._setup is not None
         assert self._device is not None
-        peaks = trace_step(self._setup, shape).peaks
+        peaks = self._frontier.peak(shape) if self._frontier else trace_step(self._setup, shape).peaks
         known = calibration.constants(self._device)
         return Expectation(shape, peaks, fixed(self._device, self._setup, peaks.worst.total, constants=known))
 
@@ -228,8 +225,6 @@ def options_of(setup: Setup) -> str:
 
 def _counter(run: Run) -> Callable[[Utterance], int]:
     """Tokens of an utterance's label; where counting is slow, 0 for all but the longest texts."""
-    from voxcli.memory.batch import label_length
-
     bundle = run.bundle.replace(model=None)
     if callable(getattr(run.task, "label_length", None)):
         return lambda utterance: label_length(run.task, bundle, utterance)
