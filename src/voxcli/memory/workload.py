@@ -41,9 +41,7 @@ class Source:
         if self.splits is None:
             return "sizes given by hand"
         held = [("train", self.splits.train), ("validation", self.splits.validation)]
-        return "; ".join(
-            f"{name} {len(table):,} utterances, {clock(table.duration)}" for name, table in held if len(table)
-        )
+        return ", ".join(f"{name} {len(table):,} ({clock(table.duration)})" for name, table in held if len(table))
 
 
 def source(recipe: Recipe, limits: Limits, *, by_hand: bool, progress: Progress = NULL) -> Source:

@@ -1,0 +1,215 @@
+"""A resolved recipe and a device in, what its run will need of that device's memory out, before anything is spent.
+
+Nothing is downloaded but config.json, no weights are read, and of the audio the durations alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voxcli.api import Limits, Utterance
+from voxcli.data.batches import padding_of
+from voxcli.errors import RecipeError
+from voxcli.memory import step
+from voxcli.memory.batch import label_length
+from voxcli.memory.calibration import constants as constants_of
+from voxcli.memory.cards import Device
+from voxcli.memory.evaluation import trace_evaluation
+from voxcli.memory.fixed import Constants, fixed
+from voxcli.memory.frontier import Frontier
+from voxcli.memory.setup import Peak, Setup, Shape
+from voxcli.memory.workload import source, workload
+from voxcli.memory.worst import EvaluationShapes
+from voxcli.models.checkpoint import config_only
+from voxcli.progress import NULL, Progress
+from voxcli.recipe.resolve import Recipe
+
+if TYPE_CHECKING:
+    from voxcli.memory.search import Candidate
+
+NARROW = 0.06
+"""A margin below it is smaller than what the estimated part of the total may be off by."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of a run and the most that it needs."""
+
+    name: str
+    """ "first step", "later steps" or "evaluation"."""
+    shape: Shape
+    """The worst batch."""
+    peak: Peak
+    beside: Mapping[str, int]
+    """Bytes beside tensors: `fixed.fixed`."""
+
+    @property
+    def total(self) -> int:
+        """Bytes that the device has to have."""
+        return self.peak.total + sum(self.beside.values())
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a recipe needs, whether a device has it, and what else could be done."""
+
+    model: str
+    """Type and checkpoint or architecture."""
+    parameters: int
+    trained_parameters: int
+    device: Device
+    constants: Constants
+    data: str
+    batch_rule: str
+    """The keys that decide the size of a batch, in words."""
+    phases: list[Phase]
+    setup: Setup = field(repr=False)
+    candidates: list[Candidate] | None = None
+    """What fits, the quickest first; None where nothing was searched."""
+    helps_most: Candidate | None = None
+    """The single change that saves most."""
+    recommended: Candidate | None = None
+    """What `--apply` writes."""
+    notes: list[str] = field(default_factory=list)
+    """What was assumed, and what stands out."""
+
+    @property
+    def worst(self) -> Phase:
+        """The phase that needs most."""
+        return max(self.phases, key=lambda phase: phase.total)
+
+    @property
+    def total(self) -> int:
+        """Bytes that the run needs."""
+        return self.worst.total
+
+    @property
+    def margin(self) -> float:
+        """What is left, as a share of what there is; negative where it does not fit."""
+        return 1.0 - self.total / self.device.usable if self.device.usable else -1.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether the device has it."""
+        return self.total <= self.device.usable
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it fits by less than the estimate may be off by."""
+        return self.fits and self.margin < NARROW
+
+
+def predict(
+    recipe: Recipe,
+    device: Device,
+    *,
+    duration: float | None = None,
+    labels: int | None = None,
+    search: bool = True,
+    progress: Progress = NULL,
+) -> Prediction:
+    """What a recipe's run needs on a device.
+
+    `duration` (s) and `labels` (tokens), the longest clip's, are taken instead of the data. Raises `DataError` where
+    the data cannot be read, `ModelError` where the model's config cannot be had or its step cannot be followed,
+    `RecipeError` for a precision that the device does not have.
+    """
+    notes = _suits(recipe, device)
+    with config_only():
+        limits = recipe.model.limits()
+        progress.say("reading the data" if duration is None else "the data are not read")
+        found = source(recipe, limits, by_hand=duration is not None, progress=progress)
+        setup = Setup.of(recipe, found.corpus, device=device.setup, capability=device.capability)
+        progress.say("building the model without its weights")
+        bundle = step.bundle_of(setup)
+
+        def count(utterance: Utterance) -> int:
+            return label_length(recipe.task, bundle, utterance)
+
+        work = workload(recipe, limits, bundle, found, count, duration=duration, labels=labels)
+        progress.say("following the training step")
+        constants = constants_of(device)
+
+        def phase(name: str, shape: Shape, peak: Peak) -> Phase:
+            return Phase(name, shape, peak, fixed(device, setup, peak.total, constants=constants))
+
+        shape = _worst(setup, work.train)
+        peaks = step.trace_step(setup, shape).peaks
+        phases = [phase("first step", shape, peaks.first), phase("later steps", shape, peaks.steady)]
+        if work.evaluation is not None:
+            progress.say("following an evaluation")
+            phases.append(phase("evaluation", *_evaluation(setup, recipe, work.evaluation, limits)))
+    trained = sum(one.numel() for one in bundle.model.parameters() if one.requires_grad)
+    return Prediction(
+        model=_model(recipe),
+        parameters=limits.n_parameters or sum(one.numel() for one in bundle.model.parameters()),
+        trained_parameters=trained,
+        device=device,
+        constants=constants,
+        data=found.text,
+        batch_rule=_batch_rule(recipe),
+        phases=phases,
+        notes=[*notes, *work.notes, *_honest(device, constants)],
+        setup=setup,
+    )
+
+
+def _worst(setup: Setup, shapes: Sequence[Shape]) -> Shape:
+    """The batch that needs most."""
+    if len(shapes) == 1:
+        return shapes[0]
+    totals = Frontier.fit(setup).totals(shapes)
+    return shapes[int(totals.argmax())]
+
+
+def _evaluation(setup: Setup, recipe: Recipe, shapes: EvaluationShapes, limits: Limits) -> tuple[Shape, Peak]:
+    """The evaluation batch that needs most: of those that are decoded, or of those whose loss is computed."""
+    padded = padding_of(recipe.model, limits) or float
+
+    def size(shape: Shape) -> float:
+        return shape.n_utterances * padded(shape.duration)
+
+    chosen = {max(some, key=size) for some in (shapes.decoding, shapes.loss) if some}
+    traced = [(shape, trace_evaluation(setup, shape, recipe.decoding())) for shape in sorted(chosen)]
+    return max(traced, key=lambda pair: pair[1].total)
+
+
+def _suits(recipe: Recipe, device: Device) -> list[str]:
+    """What stands out about a recipe on a device. Raises `RecipeError` where it cannot run there."""
+    precision = recipe.train.mixed_precision
+    if precision == "fp16" and not device.fp16:
+        raise RecipeError(
+            f'train.mixed_precision = "fp16" needs a GPU, and {device.name} is none',
+            help="add train.mixed_precision=no to the command, or bf16 where the processor has it",
+        )
+    if precision == "bf16" and not device.bf16:
+        return [f'{device.name} has no bf16 of its own and imitates it slowly: train.mixed_precision = "fp16"']
+    return []
+
+
+def _honest(device: Device, constants: Constants) -> list[str]:
+    """How far the figures can be trusted."""
+    if device.kind == "cuda":
+        return [
+            f"tensors are counted exactly, what stands below them is estimated ({constants.source}): the total is good "
+            "to 6 to 10 %"
+        ]
+    return ["tensors are counted exactly; what Python and malloc add to them is estimated, and varies"]
+
+
+def _model(recipe: Recipe) -> str:
+    table = recipe.tables["model"]
+    name = table.get("checkpoint") or table.get("architecture") or ""
+    return f"{recipe.model_type} {name}".strip()
+
+
+def _batch_rule(recipe: Recipe) -> str:
+    train = recipe.train
+    size = (
+        f"batch_duration {train.batch_duration:g} s"
+        if train.batch_duration is not None
+        else f"per_device_train_batch_size {train.per_device_train_batch_size}"
+    )
+    return size + (f", {train.gradient_accumulation_steps} a step" if train.gradient_accumulation_steps > 1 else "")
