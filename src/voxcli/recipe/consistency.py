@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Finding
+from voxcli.recipe import combinations
 from voxcli.recipe.problems import Problems
 from voxcli.recipe.validate import defaults
 from voxcli.recipe.where import Key, Place, nearest
@@ -62,7 +63,10 @@ def check(tables: Tables, core: Mapping[str, Any], backend: type | None, task: A
     _ranges(core, problems)
     if tables.complete and "train" not in faulty:
         _length_and_batch(core["train"], tables.values, problems)
-    _quantization(core, tables.values, problems)
+    combinations.check(core, problems)
+    if core["quantization"] is not None and "adapter" not in tables.values:
+        help = "add [adapter] (LoRA), or remove [quantization]"
+        problems.add("R015", "a quantised model has no weights to train without [adapter]", help, ("quantization",))
     if backend is not None and core["train"] is not None:
         _supported(core["train"], backend, tables.values, problems)
     if task is not None and core["evaluate"] is not None:
@@ -120,21 +124,6 @@ def _length_and_batch(train: Any, values: Mapping[str, Any], problems: Problems)
         message = "batch_duration and per_device_train_batch_size are both set, and only one can decide"
         help = 'remove one; an inherited one by `unset = ["train.batch_duration"]`, or `~train.batch_duration`'
         problems.add("R011", message, help, ("train", "per_device_train_batch_size"))
-
-
-def _quantization(core: Mapping[str, Any], values: Mapping[str, Any], problems: Problems) -> None:
-    quantization = core["quantization"]
-    if quantization is None:
-        return
-    if quantization.load_in_8bit and quantization.load_in_4bit:
-        message = "load_in_8bit and load_in_4bit are both true"
-        problems.add("R014", message, "keep one of them", ("quantization", "load_in_4bit"))
-    elif not (quantization.load_in_8bit or quantization.load_in_4bit):
-        message = "[quantization] quantises nothing: neither load_in_8bit nor load_in_4bit is true"
-        problems.add("R014", message, "set one, or remove the section", ("quantization",))
-    if "adapter" not in values:
-        help = "add [adapter] (LoRA), or remove [quantization]"
-        problems.add("R015", "a quantised model has no weights to train without [adapter]", help, ("quantization",))
 
 
 def _supported(train: Any, backend: type, values: Mapping[str, Any], problems: Problems) -> None:

@@ -1,0 +1,95 @@
+"""Which keys of `[quantization]`, `[adapter]` and `[train]` go together, said before anything is loaded.
+
+What is refused here would fail inside peft, bitsandbytes or transformers, or train something else than it says; every
+other combination trains (tests/train/test_little_memory.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voxcli.recipe.problems import Problems
+
+_SAME = {"float16": "fp16", "bfloat16": "bf16"}  # frozen_dtype -> mixed_precision
+_REWRITES_WEIGHTS = ("pissa", "olora")
+HALF_ONLY = ("flash_attention_2", "flash_attention_3")
+"""Attention whose kernels take half precision only."""
+GPU_ONLY = (*HALF_ONLY, "flex_attention")
+"""Attention that cannot be trained on a CPU."""
+
+
+def check(core: Mapping[str, Any], problems: Problems) -> None:
+    """Add a finding for each combination that cannot work. `core` holds the core tables, None where one is absent."""
+    quantization, adapter, train = core["quantization"], core["adapter"], core["train"]
+    if quantization is not None:
+        _quantized(quantization, problems)
+    if train is not None:
+        _precision(train, problems)
+    if adapter is not None:
+        in_bits = quantization is not None and (quantization.load_in_8bit or quantization.load_in_4bit)
+        _adapter(adapter, in_bits, problems)
+        _names(adapter, problems)
+
+
+def _quantized(quantization: Any, problems: Problems) -> None:
+    if quantization.load_in_8bit and quantization.load_in_4bit:
+        message = "load_in_8bit and load_in_4bit are both true"
+        problems.add("R014", message, "keep one of them", ("quantization", "load_in_4bit"))
+    elif not (quantization.load_in_8bit or quantization.load_in_4bit):
+        message = "[quantization] quantises nothing: neither load_in_8bit nor load_in_4bit is true"
+        problems.add("R014", message, "set one, or remove the section", ("quantization",))
+
+
+def _precision(train: Any, problems: Problems) -> None:
+    needed = _SAME.get(train.frozen_dtype)
+    if needed is not None and train.mixed_precision != needed:
+        message = f'frozen_dtype is "{train.frozen_dtype}", and mixed_precision is "{train.mixed_precision}"'
+        help = f'mixed_precision = "{needed}": only then layers compute in {train.frozen_dtype}; or remove frozen_dtype'
+        problems.add("R018", message, help, ("train", "frozen_dtype"))
+    attention = train.attn_implementation
+    if attention in GPU_ONLY and train.use_cpu:
+        message = f"{attention} cannot be trained on the CPU, and use_cpu is true"
+        problems.add("R018", message, 'attn_implementation = "sdpa"', ("train", "attn_implementation"))
+    elif attention in HALF_ONLY and train.mixed_precision == "no":
+        message = f'{attention} computes in half precision, and mixed_precision is "no"'
+        help = 'mixed_precision = "bf16" or "fp16"; or attn_implementation = "sdpa"'
+        problems.add("R018", message, help, ("train", "attn_implementation"))
+
+
+def _adapter(adapter: Any, in_bits: bool, problems: Problems) -> None:
+    begins = adapter.init_lora_weights
+    if in_bits and begins in _REWRITES_WEIGHTS:
+        message = (
+            f'init_lora_weights = "{begins}" rewrites the weights beneath the adapter, which [quantization] rounds'
+        )
+        help = "init_lora_weights = true, or remove [quantization]"
+        problems.add("R019", message, help, ("adapter", "init_lora_weights"))
+    if in_bits and adapter.bias != "none":
+        message = f'bias = "{adapter.bias}" trains biases, which bitsandbytes keeps in the precision of its input'
+        problems.add("R019", message, 'bias = "none", or remove [quantization]', ("adapter", "bias"))
+    if begins == "orthogonal" and adapter.r % 2:
+        message = f'init_lora_weights = "orthogonal" needs an even r, and r is {adapter.r}'
+        problems.add("R019", message, f"r = {adapter.r + 1}", ("adapter", "r"))
+    if adapter.lora_bias and adapter.use_dora:
+        message = "lora_bias and use_dora exclude each other"
+        problems.add("R019", message, "remove one of them", ("adapter", "lora_bias"))
+    if adapter.lora_bias and not isinstance(begins, bool):
+        message = f'lora_bias needs init_lora_weights = true, and it is "{begins}"'
+        problems.add("R019", message, "remove one of them", ("adapter", "lora_bias"))
+
+
+def _names(adapter: Any, problems: Problems) -> None:
+    for name in ("rank_pattern", "alpha_pattern"):
+        for pattern, value in getattr(adapter, name).items():
+            if value < 1:
+                message = f"adapter.{name} for '{pattern}' is {value}, expected at least 1"
+                problems.add("R006", message, None, ("adapter", name, pattern))
+    if adapter.layers_pattern is not None and adapter.layers_to_transform is None:
+        message = "layers_pattern names a stack, and layers_to_transform picks no layers of it"
+        help = "add layers_to_transform = [0, 1], or remove layers_pattern"
+        problems.add("R019", message, help, ("adapter", "layers_pattern"))
+    if isinstance(adapter.target_modules, str) and adapter.layers_to_transform is not None:
+        message = "layers_to_transform needs target_modules to be a list of names, and it is a pattern"
+        help = 'name them, for example target_modules = ["q_proj", "v_proj"], or put the layers into the pattern'
+        problems.add("R019", message, help, ("adapter", "layers_to_transform"))
