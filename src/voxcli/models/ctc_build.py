@@ -37,7 +37,8 @@ def build(family: CTC, config: Any, corpus: Corpus, loading: dict[str, Any]) -> 
                 "random weights cannot be quantised: nothing would be left to learn",
                 help="remove [quantization], or start from a checkpoint",
             )
-        model = AutoModelForCTC.from_config(config, dtype=loading["dtype"])
+        with explained(config.model_type, "model"):
+            model = AutoModelForCTC.from_config(config, **loading)
         trained_head = False
     else:
         where = source(family.checkpoint)

@@ -16,6 +16,7 @@ import torch
 from voxcli.api import Bundle, Corpus, ModelFamily, Task
 from voxcli.errors import ModelError
 from voxcli.models.checkpoint import quietly
+from voxcli.recipe.combinations import GPU_ONLY
 from voxcli.recipe.schema import Adapter, Quantization, Train
 from voxcli.tasks.wrapped import unwrapped
 from voxcli.text.scoring import english_spelling_of
@@ -43,7 +44,16 @@ def build(
     device = torch.device(device)
     loading = options(family=family, train=train, adapter=adapter, quantization=quantization, task=task, device=device)
     torch.manual_seed(seed)
-    bundle = family.build(corpus, **loading)
+    try:
+        bundle = family.build(corpus, **loading)
+    except ModelError as error:
+        if train.attn_implementation is None or "ttention" not in str(error.__cause__):
+            raise
+        reason = str(error.__cause__).split(". ")[0]
+        raise ModelError(
+            f'train.attn_implementation = "{train.attn_implementation}" does not fit: {reason}',
+            help="remove the key: the best that the model has is taken; eager is what every model has",
+        ) from error
     torch.manual_seed(seed)
     bundle = dress(bundle, family, train=train, adapter=adapter, quantization=quantization, task=task)
     if "quantization_config" not in loading:
@@ -67,6 +77,11 @@ def options(
     Raises `ModelError` for quantised weights without an adapter, and where bitsandbytes cannot be imported.
     """
     loading: dict[str, Any] = {"dtype": torch.float32}
+    if train.attn_implementation in GPU_ONLY and device.type != "cuda":
+        raise ModelError(
+            f'train.attn_implementation = "{train.attn_implementation}" trains on a CUDA GPU only, this is {device.type}',
+            help='train.attn_implementation = "sdpa"',
+        )
     if train.attn_implementation is not None:
         loading["attn_implementation"] = train.attn_implementation
     if quantization is not None and quantized.asked(quantization):
