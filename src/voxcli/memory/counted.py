@@ -1,19 +1,204 @@
-"""What a step really takes: it runs on the present device, and the bytes of its tensors are counted."""
+"""What training and evaluation really take: a step runs on the present device, and its tensors are counted.
+
+torch's own allocators decide: on CUDA by their statistics, on the CPU by the allocations and releases that the profiler
+reports (https://docs.pytorch.org/docs/stable/profiler.html). The tracker of `voxcli.memory.tracker` runs beside them
+and tells what the bytes were; what an operation allocates within itself, which it cannot see, counts as workspace.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import itertools
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 
+from voxcli.api import Bundle, Decoding
+from voxcli.memory import batch as batches
+from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
+from voxcli.memory.tracker import BLOCK, Tracker
+from voxcli.train import device as devices
+from voxcli.train import loading, mean, optimizer
+
+_MARK = "voxcli:mark"
+
+
+def count_step(
+    setup: Setup, batch: Shape | Sequence[dict[str, Any]], *, bundle: Bundle | None = None, steps: int = 2
+) -> StepPeaks:
+    """The peaks of the first and of the last of `steps` optimizer steps, run for real on `setup.device`.
+
+    `batch` is the shape of every micro-batch, or the micro-batches of a step as the task collates them. `bundle` is the
+    model as `voxcli.train.loading.build` makes it on that device; None builds it. Its weights change. Raises what the
+    model raises, and torch.OutOfMemoryError.
+    """
+    made = bundle or build(setup)
+    here, model, train = torch.device(setup.device), made.model, setup.train
+    if isinstance(batch, Shape):
+        batch = [batches.tensors(setup, made, batch) for _ in range(train.gradient_accumulation_steps)]
+    with _counting(model.train(), here) as count:
+        trained = optimizer.build(model, train, here)
+        scaler = torch.amp.GradScaler(here.type) if train.mixed_precision == "fp16" else None
+        count.tracker.hold(_tensors_of(batch), "batch")
+        for _ in range(steps):
+            count.begin()
+            trained.zero_grad(set_to_none=True)
+            _one_step(setup, made, batch, count.tracker, trained, scaler)
+            count.end()
+        trained.zero_grad(set_to_none=True)
+    found = count.peaks()
+    return StepPeaks(first=found[0], steady=found[-1])
+
+
+def count_evaluation(
+    setup: Setup, batch: Shape | dict[str, Any], decoding: Decoding, *, bundle: Bundle | None = None
+) -> Peak:
+    """The peak of one evaluation batch, its loss and its decoding, run for real on `setup.device`."""
+    made = bundle or build(setup)
+    here, model = torch.device(setup.device), made.model
+    tensors = batches.tensors(setup, made, batch) if isinstance(batch, Shape) else batch
+    with _counting(model.eval(), here) as count, torch.no_grad():
+        count.tracker.hold(_tensors_of([tensors]), "batch")
+        count.begin()
+        count.tracker.phase = "decoding"
+        with devices.autocast(here, setup.train.mixed_precision):
+            moved = devices.move(tensors, here)
+            setup.task.loss(made, moved)
+            setup.task.predict(made, moved, decoding)
+        count.end()
+    return count.peaks()[0]
+
+
+def build(setup: Setup) -> Bundle:
+    """The real model of a setup, on its device, in training mode."""
+    return loading.build(
+        setup.family,
+        setup.corpus,
+        train=setup.train,
+        adapter=setup.adapter,
+        quantization=setup.quantization,
+        task=setup.task,
+        device=setup.device,
+    )
+
+
+def _one_step(
+    setup: Setup,
+    bundle: Bundle,
+    batch: Sequence[dict[str, Any]],
+    tracker: Tracker,
+    trained: Any,
+    scaler: torch.amp.GradScaler | None,
+) -> None:
+    """Forward, backward and update as `voxcli.backends.accelerate` and `voxcli.train.gradients` do them."""
+    train, here = setup.train, torch.device(setup.device)
+    figures = torch.zeros(2, device=here)
+    scale = 0.0
+    for tensors in batch:
+        tracker.phase = "forward"
+        with devices.autocast(here, train.mixed_precision):
+            loss, count = setup.task.loss(bundle, devices.move(tensors, here))
+        tracker.phase = "backward"
+        scale = scale or mean.power_of_two(float(count) * train.gradient_accumulation_steps)
+        scaled = loss * scale
+        (scaler.scale(scaled) if scaler else scaled).backward()
+        del scaled
+        tracker.phase = ""
+        figures += torch.stack([loss.detach().float(), count.detach().float()])
+    if scaler:
+        scaler.unscale_(trained)
+    parameters = [parameter for parameter in bundle.model.parameters() if parameter.requires_grad]
+    with tracker.part("workspace"):
+        factor = 1.0 / (figures[1].clamp(min=1.0) * scale)
+        mean.finish(parameters, factor=factor, max_norm=train.max_grad_norm)
+    with tracker.optimizer_step():
+        if scaler:
+            scaler.step(trained)
+            scaler.update()
+        else:
+            trained.step()
+
+
+class _Count:
+    """Peaks of the stretches between `begin` and `end`."""
+
+    def __init__(self, tracker: Tracker, here: torch.device, allocations: Allocations | None) -> None:
+        self.tracker = tracker
+        self._here = here
+        self._allocations = allocations
+        self._tracked: list[Peak] = []
+        self._totals: list[int] = []
+        self._base = 0
+
+    def begin(self) -> None:
+        """A stretch begins."""
+        if self._allocations is None:
+            torch.cuda.reset_peak_memory_stats(self._here)
+        else:
+            if not self._tracked:
+                self._base = self.tracker.bytes
+            self._allocations.mark()
+        self.tracker.start()
+
+    def end(self) -> None:
+        """It ends."""
+        self._tracked.append(self.tracker.peak())
+        if self._allocations is None:
+            self._totals.append(torch.cuda.max_memory_allocated(self._here))
+        else:
+            self._allocations.mark()
+
+    def peaks(self) -> list[Peak]:
+        """One for each stretch; on the CPU only after the counting has ended."""
+        if self._allocations is not None:
+            self._totals = [self._base + peak for peak in self._allocations.between_marks()[::2]]
+        return [_with_workspace(peak, total) for peak, total in zip(self._tracked, self._totals, strict=True)]
+
+
+def _with_workspace(peak: Peak, total: int) -> Peak:
+    """The allocator's total; what the tracker did not see is workspace."""
+    parts = {**peak.parts, "workspace": peak.parts.get("workspace", 0) + total - peak.total}
+    return Peak(total=total, parts=parts, phase=peak.phase, where=peak.where)
+
+
+@contextlib.contextmanager
+def _counting(model: torch.nn.Module, here: torch.device) -> Iterator[_Count]:
+    gc.collect()
+    allocations = Allocations() if here.type == "cpu" else None
+    tracker = Tracker(model, rounding=BLOCK if here.type == "cuda" else 1)
+    count = _Count(tracker, here, allocations)
+    with allocations or contextlib.nullcontext(), tracker:
+        tracker.hold_model(model)
+        tracker.hold(_scales_of(model), "weights")
+        yield count
+
+
+def _scales_of(model: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """The tensors of bitsandbytes' layers that are neither parameters nor buffers."""
+    for module in model.modules():
+        weight: Any = getattr(module, "weight", None)
+        places: list[Any] = [getattr(module, "state", None), weight]
+        state = getattr(weight, "quant_state", None)
+        places += [state, getattr(state, "state2", None)]
+        for place in places:
+            for name in ("CB", "SCB", "absmax", "code", "offset"):
+                value = getattr(place, "__dict__", {}).get(name)
+                if isinstance(value, torch.Tensor):
+                    yield value
+
+
+def _tensors_of(batch: Sequence[dict[str, Any]]) -> list[torch.Tensor]:
+    return [value for tensors in batch for value in tensors.values() if isinstance(value, torch.Tensor)]
+
 
 class Allocations:
     """Context: every allocation and release of torch's CPU allocator, also those made within operations.
 
-    The profiler reports them (https://docs.pytorch.org/docs/stable/profiler.html, `profile_memory`). Tensors that were
-    alive before are not known to it: bytes are relative to those at the start.
+    Bytes are relative to those at the start: what was alive before is not known to the profiler.
     """
 
     def __init__(self) -> None:
@@ -33,7 +218,15 @@ class Allocations:
         for event in profiler.kineto_results.events():
             if event.name() == "[memory]" and event.device_type() == torch.profiler.DeviceType.CPU:
                 self._events.append((event.start_ns(), event.nbytes()))
+            elif event.name() == _MARK:
+                self._marks.append(event.start_ns())
         self._events.sort(key=lambda pair: pair[0])
+        self._marks.sort()
+
+    def mark(self) -> None:
+        """Remember this place in the sequence."""
+        with torch.profiler.record_function(_MARK):
+            pass
 
     @property
     def curve(self) -> np.ndarray:
@@ -44,3 +237,9 @@ class Allocations:
     def peak(self) -> int:
         """The most bytes at one time, at least 0."""
         return int(max(self.curve.max(initial=0), 0))
+
+    def between_marks(self) -> list[int]:
+        """The most bytes from each mark to the next."""
+        curve = np.concatenate([[0], self.curve])
+        at = np.searchsorted([when for when, _ in self._events], self._marks)
+        return [int(curve[begin : end + 1].max()) for begin, end in itertools.pairwise(at)]
