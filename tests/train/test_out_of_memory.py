@@ -127,6 +127,7 @@ class Runs:
 
     def tried(self, name: str, *arguments: str, **fault: Any) -> Result:
         """A run, and what the command left."""
+        self.monkeypatch.setenv("VOX_PREDICT_MEMORY", "0")
         self.monkeypatch.setenv("FAULT", json.dumps({"place": "", **fault}))
         self.monkeypatch.setenv("FAULT_LOG", str(self.project.path / f"{name}.faults"))
         self.result = self.project.run("train", "r.toml", f'name="{name}"', "--plugin", "faults.py", *arguments)

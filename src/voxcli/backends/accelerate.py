@@ -70,9 +70,11 @@ class Accelerate:
         from voxcli.train.gradients import Gradients
         from voxcli.train.run import Moving
         from voxcli.train.steps import steps
+        from voxcli.train.updating import Update
 
         train, model, parameters = run.recipe.train, run.bundle.model, run.parameters
         made = optimizer.build(model, train, run.device)
+        Update.of(made, failed=run.shortage.optimizer, exhausted=run.shortage.optimizer_exhausted)
         scheduler = schedule.build(made, train, run.length, higher_is_better=run.higher_is_better)
         # small float16 gradients would vanish without a scale that grows as far as they allow
         scaler = torch.amp.GradScaler(run.device.type) if train.mixed_precision == "fp16" else None
@@ -98,16 +100,16 @@ class Accelerate:
             following = next(source) if run.state.step + 1 < run.total_steps else None
             if run.world > 1:
                 mean.sum_over_processes(parameters)
-            if scaler:
+            present = bool(mean.gradients(parameters))  # none where memory sufficed for no utterance of the step
+            if scaler and present:
                 scaler.unscale_(made)
             norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm)
             facts, interrupted = gradients.check(step, figures, norm)
             facts["learning_rate"] = float(made.param_groups[0]["lr"])
-            if scaler:
-                scaler.step(made)
+            if not gradients.nothing:
+                scaler.step(made) if scaler else made.step()
+            if scaler and present:
                 scaler.update()
-            else:
-                made.step()
             schedule.after_step(scheduler)
             facts["seconds"] = time.perf_counter() - begin
             run.after_step(step, moving, facts=facts, interrupted=interrupted)

@@ -146,6 +146,7 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
     from voxcli.train.gradients import Gradients
     from voxcli.train.run import Moving
     from voxcli.train.steps import steps
+    from voxcli.train.updating import Update
 
     class Told(TrainerCallback):
         """Passes the Trainer's events on to the run."""
@@ -189,9 +190,19 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
         """One batch is one optimizer step, and its gradient is the mean over all that the step saw."""
 
         def __init__(self, **settings: Any) -> None:
+            self.update: Update | None = None
             super().__init__(**settings, callbacks=[Told(self)])
-            self.gradients = Gradients(run, backward=self.accelerator.backward, scaled=self.args.fp16)
+            # DistributedDataParallel adds gradients up within the backward pass: no process repeats it alone
+            self.gradients = Gradients(
+                run, backward=self.accelerator.backward, scaled=self.args.fp16, alone=run.world == 1
+            )
             self.begun = time.perf_counter()
+
+        def create_optimizer(self, *args: Any, **given: Any) -> Any:
+            made = super().create_optimizer(*args, **given)
+            if self.update is None:
+                self.update = Update.of(made, failed=run.shortage.optimizer, exhausted=run.shortage.optimizer_exhausted)
+            return made
 
         def get_train_dataloader(self) -> Any:
             return Stream()
@@ -211,6 +222,11 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
                 autocast=self.compute_loss_context_manager,
                 unsynchronised=lambda: self.accelerator.no_sync(model=model),
             )
+            if self.gradients.nothing:  # the Trainer and its scaler want gradients to look at
+                for one in run.parameters:
+                    one.grad = torch.zeros_like(one)
+                assert self.update is not None
+                self.update.skip = True
             # DistributedDataParallel has divided the sum over processes by their number
             factor = self.gradients.factor(self.figures) * run.world
             torch._foreach_mul_([one.grad for one in run.parameters if one.grad is not None], factor)

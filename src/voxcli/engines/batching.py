@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Decoding, Limits, Task, Transcript, Utterance
+from voxcli.engines.halving import is_out_of_memory
 from voxcli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -90,12 +91,12 @@ def inference(bundle: Bundle, batch_duration: float) -> Iterator[None]:
         # no_grad, not inference_mode: what a module keeps from here (rotary tables) may be used in training again
         with torch.no_grad():
             yield
-    except RuntimeError as error:
-        # torch has no class of its own for a processor's memory
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
-            f"out of memory while decoding batches of {batch_duration:g} s: {str(error).splitlines()[0]}",
+            f"out of memory while decoding batches of {batch_duration:g} s: {said}",
             help="a lower --batch-duration (in a recipe evaluate.batch_duration) or fewer beams need less",
         ) from error
     finally:

@@ -1,6 +1,10 @@
 """One step's batches -> its summed gradients and figures, and the checks that both backends make of them.
 
 What differs between backends comes in: how the loss is scaled for float16, and the wrapped model that is called.
+
+Where memory runs out the whole step is computed again from the beginning, with the batch that did not fit in halves:
+what a failed backward pass has left in the gradients cannot be told from what belongs there. The generators go back to
+where the step began, so that batches that are not cut draw the same masks; losses and counts of the halves add up.
 """
 
 from __future__ import annotations
@@ -12,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from voxcli.errors import TrainingError
-from voxcli.train import device, guard, mean, processes
+from voxcli.engines.halving import forget, is_out_of_memory, release
+from voxcli.train import device, guard, mean, processes, randomness
+from voxcli.train.splitting import Part, Splitter
 
 if TYPE_CHECKING:
-    from voxcli.data.loading import Batch
+    from voxcli.api import Bundle
     from voxcli.train.run import Run
     from voxcli.train.steps import Step
 
@@ -26,9 +31,16 @@ Context = contextlib.AbstractContextManager[Any]
 class Gradients:
     """Accumulates the gradients of a run's steps, and refuses what is not finite."""
 
-    def __init__(self, run: Run, *, backward: Callable[[torch.Tensor], None], scaled: bool) -> None:
-        """`backward` takes the scalar loss; `scaled` says that it multiplies it further, for float16."""
+    def __init__(self, run: Run, *, backward: Callable[[torch.Tensor], None], scaled: bool, alone: bool = True) -> None:
+        """`backward` takes the scalar loss; `scaled` says that it multiplies it further, for float16.
+
+        `alone`: forward and backward pass wait for no other process, so that this one may repeat them.
+        """
+        self.nothing = False
+        """Whether the newest step has lost all its utterances, in all processes: the weights stay as they are."""
         self._run = run
+        self._alone = alone
+        self._splitter = Splitter()
         self._backward = backward
         self._scaled = scaled
         self._scale = 0.0  # power of two, decided at the first step
@@ -44,31 +56,70 @@ class Gradients:
     ) -> torch.Tensor:
         """Run every micro-batch forward and backward, all but the last within `unsynchronised`.
 
-        Returns, summed over all processes and on the device: [losses, count, audio s, padded s, processes asked to
-        stop]. Raises `TrainingError` where memory runs out.
+        Gradients have to be None before. Returns, summed over all processes and on the device: [losses, count, audio
+        s, padded s, processes asked to stop]. Raises `TrainingError` where memory runs out and the step may not be
+        repeated, or where step after step has nothing left.
         """
         run = self._run
         bundle = run.bundle.replace(model=model)
-        figures = torch.zeros(2, device=run.device)
-        for index, batch in enumerate(step.batches):
-            last = index == len(step.batches) - 1
-            try:
+        generators = randomness.capture()
+        parts = run.shortage.parts(step)
+        while True:
+            figures = torch.zeros(2, device=run.device)
+            failure: tuple[int, str, str] | None = None
+            for index, part in enumerate(parts):
+                last = index == len(parts) - 1
                 with contextlib.nullcontext() if last else unsynchronised():
-                    with autocast():
-                        loss, count = run.task.loss(bundle, device.move(batch.tensors, run.device))
-                    if not self._scale:
-                        self._scale = self._first_scale(float(count))
-                    self._backward(loss * self._scale)
-            except (RuntimeError, MemoryError) as error:
-                if not guard.is_out_of_memory(error):
-                    raise
-                raise self._out_of_memory(step, batch) from error
-            figures += torch.stack([loss.detach().float(), count.detach().float()])
-        more = [step.audio_duration, step.padded_duration, float(run.interruption.requested)]
+                    failed = self._attempt(step, part, bundle, autocast, figures)
+                if failed is not None:
+                    failure = (index, *failed)
+                    break
+            if failure is None:
+                break
+            index, where, said = failure
+            if not self._alone:
+                raise run.shortage.fatal(step, parts[index], where=where, said=said)
+            for parameter in run.parameters:
+                parameter.grad = None
+            release()
+            parts = run.shortage.cut(step, parts, index, where=where, said=said)
+            randomness.restore(generators)
+        if not self._scale and run.world > 1:  # this process had nothing: the others wait for its count
+            self._scale = self._first_scale(0.0)
+        run.shortage.settled(step, parts)
+        self.nothing = run.world == 1 and not parts
+        more = [*run.shortage.kept(step, parts), float(run.interruption.requested)]
         figures = torch.cat([figures, torch.tensor(more, device=run.device)])
         if run.world > 1:
             torch.distributed.all_reduce(figures)
         return figures
+
+    def _attempt(
+        self, step: Step, part: Part, bundle: Bundle, autocast: Callable[[], Context], figures: torch.Tensor
+    ) -> tuple[str, str] | None:
+        """Add one part's gradients and figures; (where, torch's message) where memory runs out.
+
+        Nothing refers to the graph of a failed pass when this has returned.
+        """
+        run = self._run
+        where = "forward pass"
+        try:
+            tensors = self._splitter.tensors(part, lambda rows: run.again(step.epoch, rows))
+            if not tensors:
+                return None
+            with autocast():
+                loss, count = run.task.loss(bundle, device.move(tensors, run.device))
+            if not self._scale:
+                self._scale = self._first_scale(float(count))
+            where = "backward pass"
+            self._backward(loss * self._scale)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            forget(error)
+            return where, str(error).splitlines()[0] if str(error) else type(error).__name__
+        figures += torch.stack([loss.detach().float(), count.detach().float()])
+        return None
 
     def factor(self, figures: torch.Tensor) -> torch.Tensor:
         """What turns the summed gradients into the gradient of the mean, a scalar on the device."""
@@ -81,7 +132,9 @@ class Gradients:
         settles, and the scaler leaves the weights alone then.
         """
         average = figures[0] / figures[1].clamp(min=1.0)
-        loss, grad_norm, audio, padded, asked = torch.stack([average, norm.to(figures), *figures[2:]]).tolist()
+        row = torch.stack([average, norm.to(figures), *figures[2:], figures[1]])
+        loss, grad_norm, audio, padded, asked, count = row.tolist()
+        self.nothing = count <= 0
         self._overflows = 0 if math.isfinite(grad_norm) else self._overflows + 1
         for kind, bad in (
             ("loss", not math.isfinite(loss)),
@@ -89,6 +142,7 @@ class Gradients:
         ):
             if bad:
                 raise guard.not_finite(self._run.incident(step, kind, loss=loss, grad_norm=grad_norm))
+        loss = math.nan if self.nothing else loss
         facts = {"loss": loss, "grad_norm": grad_norm, "audio_seconds": audio, "padded_seconds": padded}
         return facts, asked > 0
 
@@ -97,13 +151,3 @@ class Gradients:
         run = self._run
         largest = max(processes.gather(count))
         return mean.power_of_two(largest * run.recipe.train.gradient_accumulation_steps * run.world)
-
-    def _out_of_memory(self, step: Step, batch: Batch) -> TrainingError:
-        run, recipe = self._run, self._run.recipe
-        count = len(batch.ids)
-        longest = batch.padded_duration / max(count, 1)
-        incident = run.incident(step, "memory", utterances=tuple(batch.ids))
-        ladder = guard.next_try(recipe.train, recipe.adapter, recipe.quantization, count=count, longest=longest)
-        return guard.out_of_memory(
-            incident, device=run.device, padded_duration=batch.padded_duration, longest=longest, ladder=ladder
-        )

@@ -1,7 +1,8 @@
-"""What stops a step: a loss or gradient that is not finite, or no memory left. Names the utterances and the next try.
+"""What a step that went wrong says: a loss or gradient that is not finite, or no memory left; and the next try.
 
-Nothing is hidden or skipped here: weights are never updated from such a step, so that the state on disk and in memory
-is that of the last good step. `Incident` holds what a deeper diagnosis starts from.
+A loss that is not finite stops the run: weights are never updated from such a step, so that the state on disk and in
+memory is that of the last good step. `Incident` holds what a deeper diagnosis starts from. Memory that runs out does
+not stop it, see `voxcli.train.shortage`; here are the words.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 
 import torch
 
+from voxcli.engines.ceiling import Size
 from voxcli.errors import TrainingError
 from voxcli.recipe.schema import Adapter, Quantization, Train
 
 MOST_OVERFLOWS = 20  # float16 steps in a row that may overflow while the scale of the loss finds its size
+ANOTHER_RUN = "A changed recipe is another run: give it another `name`"
 NAMED = 12  # utterance ids in a message; all of them are in log.jsonl
 
 
@@ -46,14 +49,6 @@ def not_finite(incident: Incident) -> TrainingError:
     )
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch says that memory ran out, on any device."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-
-
 def out_of_memory(
     incident: Incident,
     *,
@@ -62,32 +57,48 @@ def out_of_memory(
     longest: float,
     ladder: str,
 ) -> TrainingError:
-    """The error for a step that does not fit; durations in s."""
+    """The error for a step that does not fit and may not be taken again; durations in s."""
     count = len(incident.utterances)
     return TrainingError(
         f"step {incident.step}: out of memory on {device} with a batch of {count} "
         f"{'utterance' if count == 1 else 'utterances'}, {padded_duration:.0f} s of padded audio, the longest "
         f"{longest:.1f} s: {named(incident.utterances)}",
-        help=f"{ladder}. A changed recipe is another run: give it another `name`",
+        help=ladder,
         utterances=incident.utterances,
     )
 
 
+def batch_of(size: Size) -> str:
+    """The size of a batch in words."""
+    if size.n_utterances == 1:
+        return f"one utterance of {size.duration:.1f} s"
+    return f"{size.n_utterances} utterances, {size.padded:.0f} s of padded audio, the longest {size.duration:.1f} s"
+
+
 def next_try(
-    train: Train, adapter: Adapter | None, quantization: Quantization | None, *, count: int, longest: float
+    train: Train,
+    adapter: Adapter | None,
+    quantization: Quantization | None,
+    *,
+    count: int,
+    longest: float,
+    times: int = 2,
 ) -> str:
-    """The cheapest change that was not made yet, from "same result, less memory" to "another method"."""
-    twice = train.gradient_accumulation_steps * 2
+    """The cheapest change that was not made yet, from "same result, less memory" to "another method".
+
+    `count` utterances of at most `longest` s did not fit; a batch cut into `times` parts did.
+    """
+    more = train.gradient_accumulation_steps * times
     if count > 1 and train.batch_duration is not None:
-        half = max(longest, train.batch_duration / 2)
+        less = max(longest, train.batch_duration / times)
         return (
-            f"train.batch_duration={half:.0f} train.gradient_accumulation_steps={twice}: "
+            f"train.batch_duration={math.ceil(less)} train.gradient_accumulation_steps={more}: "
             "the same mean gradient in less memory"
         )
     if count > 1 and train.per_device_train_batch_size is not None:
-        half_size = max(1, train.per_device_train_batch_size // 2)
+        fewer = max(1, train.per_device_train_batch_size // times)
         return (
-            f"train.per_device_train_batch_size={half_size} train.gradient_accumulation_steps={twice}: "
+            f"train.per_device_train_batch_size={fewer} train.gradient_accumulation_steps={more}: "
             "the same mean gradient in less memory"
         )
     if not train.gradient_checkpointing:
@@ -99,6 +110,17 @@ def next_try(
     if quantization is None:
         return "load the frozen base in 8 bits: [quantization] load_in_8bit = true"
     return f"leave out the longest clips: filter.max_duration={longest / 2:.0f}, or use a smaller checkpoint"
+
+
+def next_optimizer(train: Train, adapter: Adapter | None) -> str:
+    """The cheapest change that leaves the optimizer less to keep."""
+    if "8bit" not in train.optim and train.optim not in ("sgd", "adafactor"):
+        return 'train.optim="adamw_bnb_8bit": its states take a quarter'
+    if "paged" not in train.optim and "8bit" in train.optim:
+        return 'train.optim="paged_adamw_8bit": its states leave the GPU where they have to'
+    if adapter is None:
+        return "train a LoRA adapter instead of all weights: [adapter], usual with train.learning_rate=1e-3"
+    return f"adapter.r={max(1, adapter.r // 2)}, or a smaller checkpoint"
 
 
 def named(utterances: Sequence[str]) -> str:

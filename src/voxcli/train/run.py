@@ -18,7 +18,7 @@ import torch
 from voxcli.api import Bundle, Limits, Task
 from voxcli.data.batches import DurationBatches, padding_of
 from voxcli.data.corpus import Splits
-from voxcli.data.loading import Loader
+from voxcli.data.loading import Batch, Loader
 from voxcli.memory.watch import Watch
 from voxcli.models.settings import write_settings
 from voxcli.plugins.manager import manager
@@ -29,6 +29,7 @@ from voxcli.train.folder import RunFolder
 from voxcli.train.guard import Incident
 from voxcli.train.interrupt import Interruption
 from voxcli.train.loading import save_pretrained
+from voxcli.train.shortage import Shortage
 from voxcli.train.state import State
 from voxcli.train.steps import Step
 
@@ -82,6 +83,8 @@ class Run:
     """The newest evaluation's metrics."""
     watch: Watch = field(init=False, repr=False)
     """Predicts and measures the memory of this run."""
+    shortage: Shortage = field(init=False, repr=False)
+    """What did not fit the memory, and what becomes of it."""
     _set_aside: set[str] = field(default_factory=set, repr=False)
     _bar: Bar | None = field(default=None, repr=False)
     _window: list[tuple[float, float, float, float]] = field(default_factory=list, repr=False)
@@ -89,6 +92,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.watch = Watch(self)
+        self.shortage = Shortage(self)
 
     @property
     def total_steps(self) -> int:
@@ -110,18 +114,26 @@ class Run:
 
     def loader(self, epoch: int, start: int, rank: int, world: int) -> Iterable[Any]:
         """The batches of one process from batch `start` (over all processes) of an epoch on, read and collated."""
+        workers = self.recipe.train.dataloader_num_workers
+        return self._loader(epoch, self.batches(epoch)[start:][rank::world], num_workers=workers)
+
+    def again(self, epoch: int, rows: Sequence[int]) -> Batch:
+        """One batch of the given rows, as they were in that epoch; empty where none can be read any more."""
+        return next(iter(self._loader(epoch, [np.asarray(rows, dtype=np.int64)], refill=False)))
+
+    def _loader(self, epoch: int, batches: Sequence[np.ndarray], **given: Any) -> Loader:
         return Loader(
             self.splits.train,
-            self.batches(epoch)[start:][rank::world],
+            batches,
             task=self.task,
             bundle=self.bundle.replace(model=None),
             augment=self.recipe.augment,
             sampling_rate=self.limits.sampling_rate,
             seed=self.recipe.seed,
             epoch=epoch,
-            num_workers=self.recipe.train.dataloader_num_workers,
             limits=self.limits if self.recipe.augment else None,
             padded=padding_of(self.bundle.family, self.limits),
+            **given,
         )
 
     def remember_culprits(self) -> None:
@@ -202,6 +214,7 @@ class Run:
         """Write a checkpoint of this moment. Raises `TrainingError` where the disk does not take it."""
         target = self.files.checkpoint(self.state.step)
         generators = processes.gather(randomness.capture())
+        self.shortage.remember()
         if self.rank == 0:
             checkpoint.save(
                 target,
@@ -223,11 +236,14 @@ class Run:
             return {}
         return validation.evaluate(self)
 
-    def incident(self, step: Step, kind: str, *, utterances: tuple[str, ...] = (), **figures: float) -> Incident:
-        """What is known of a step that could not be taken, with those of all processes; also written to log.jsonl."""
+    def incident(
+        self, step: Step, kind: str, *, utterances: tuple[str, ...] = (), logged: bool = True, **figures: float
+    ) -> Incident:
+        """What is known of a step that could not be taken, with those of all processes; `logged` in log.jsonl."""
         named = utterances or step.utterances
         incident = Incident(kind, self.state.step + 1, step.epoch, step.position, named, **figures)
-        self.log({"step": incident.step, "incident": kind, "epoch": step.epoch, "utterances": list(named)})
+        if logged:
+            self.log({"step": incident.step, "incident": kind, "epoch": step.epoch, "utterances": list(named)})
         return incident
 
     def end(self, error: BaseException | None) -> None:
@@ -276,10 +292,10 @@ class Run:
 
     def _log_step(self, step: Step, facts: dict[str, float]) -> None:
         audio, padded, seconds = facts["audio_seconds"], facts["padded_seconds"], facts["seconds"]
-        entry = {
+        entry: dict[str, Any] = {
             "step": self.state.step,
             "epoch": round(step.epoch + step.after / step.count, 4),
-            "loss": facts["loss"],
+            "loss": facts["loss"] if facts["loss"] == facts["loss"] else None,  # nothing was left of this step
             "grad_norm": facts["grad_norm"],
             "learning_rate": facts["learning_rate"],
             "seconds": round(seconds, 4),
@@ -289,16 +305,18 @@ class Run:
             "peak_bytes": self.watch.step(step.batches),
         }
         self.log(entry)
-        self._window.append((facts["loss"], audio, padded, seconds))
+        if entry["loss"] is not None:
+            self._window.append((facts["loss"], audio, padded, seconds))
         if self._bar is None:
             return
         if self.state.step % self.recipe.train.logging_steps and not self.finished:
             self._bar.advance(1)
             return
-        losses, audios, paddeds, times = (sum(column) for column in zip(*self._window, strict=True))
+        window = self._window or [(float("nan"), 0.0, 0.0, 0.0)]
+        losses, audios, paddeds, times = (sum(column) for column in zip(*window, strict=True))
         self._bar.advance(
             1,
-            loss=round(losses / len(self._window), 4),
+            loss=round(losses / len(window), 4),
             lr=f"{facts['learning_rate']:.2e}",
             audio=f"{audios / max(times, 1e-9):.0f} s/s",
             padding=f"{1 - audios / max(paddeds, 1e-9):.0%}",

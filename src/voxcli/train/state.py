@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -29,6 +29,12 @@ class State:
     """The last step that was evaluated; an interrupted evaluation is made up for after a resume."""
     evaluations_without_gain: int = 0
     stopped_early: bool = False
+    ceiling: list[list[float]] = field(default_factory=list)
+    """(clips, s, tokens) of batches that did not fit the memory, see `voxcli.engines.ceiling`."""
+    too_large: list[str] = field(default_factory=list)
+    """Ids of clips that do not fit even alone."""
+    memory: str = ""
+    """The device that the two above hold for."""
     world: int = 1
     """Processes that took these steps: batches of an epoch are cut for their number."""
 

@@ -54,7 +54,7 @@ class Update:
         self._exhausted = exhausted
         self._told = False
         self._finished: set[int] = set()
-        """ids of the parameters that have moved in this step, where the optimizer is one of those that can be watched."""
+        """ids of the parameters that have moved in this step, where the optimizer can be watched."""
         self._counted: set[int] = set()
         """ids of the tensors that count steps and were raised by one."""
         self._kind = _kind(optimizer)

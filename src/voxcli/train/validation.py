@@ -13,9 +13,9 @@ import torch
 
 from voxcli.data.batches import by_duration, padding_of
 from voxcli.data.loading import Batch, Loader
+from voxcli.engines.batching import shortest_input
 from voxcli.engines.ceiling import Ceiling
 from voxcli.engines.halving import Halving
-from voxcli.engines.batching import shortest_input
 from voxcli.evaluate.predict import predict
 from voxcli.tasks.metrics import METRICS
 from voxcli.train import device, processes

@@ -1,0 +1,223 @@
+"""What a run does where memory runs out: batches are cut, single clips set aside, and it is said what to change.
+
+A batch that did not fit lowers the run's ceiling, and later ones of its size are cut before they are tried. The
+ceiling and the clips that do not fit alone are part of a checkpoint's state, as long as the run stays on a device of
+its kind. Everything that happened is in log.jsonl (`"incident": "memory"`); the screen says it once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from voxcli.engines.ceiling import Ceiling, Size
+from voxcli.errors import TrainingError
+from voxcli.train import guard, processes
+from voxcli.train.splitting import Part
+
+if TYPE_CHECKING:
+    from voxcli.train.run import Run
+    from voxcli.train.steps import Step
+
+MOST_EMPTY = 20
+"""Steps in a row that may lose all their utterances, once a batch has fitted."""
+MOST_EMPTY_AT_FIRST = 3
+
+
+class Shortage:
+    """Keeps what did not fit in one run, and says so."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        state = run.state
+        same = state.memory == memory_of(run.device)
+        state.memory = memory_of(run.device)
+        self.ceiling = Ceiling(state.ceiling if same else ())
+        self.evaluation = Ceiling()
+        """Of batches that are decoded or scored without gradients."""
+        self._alone: set[str] = set(state.too_large if same else ())
+        self._said: set[str] = set()
+        self._fitted = False
+        self._empty = 0
+        self._first: tuple[Part, str] | None = None
+        """The first part of the present step that did not fit, and where that was."""
+
+    # -------------------------------------------------------------------------------------------------------- training
+
+    def parts(self, step: Step) -> list[Part]:
+        """What a step is computed from: its batches, cut where batches of their size did not fit."""
+        self._first = None
+        wholes = [Part.whole(batch) for batch in step.batches]
+        if self._alone:
+            wholes = [part.without(self._alone) for part in wholes]
+        return [part for whole in wholes if whole.positions for part in whole.below(self.ceiling)]
+
+    def cut(self, step: Step, parts: list[Part], index: int, *, where: str, said: str) -> list[Part]:
+        """The parts of a step again, after `parts[index]` did not fit: it is cut, or set aside where it is one clip.
+
+        Parts before it fitted and stay; those after it are cut where they are as large.
+        """
+        part = parts[index]
+        if self._first is None:
+            self._first = (part, where)
+        alone = len(part.positions) == 1
+        self._record(where=where, said=said, step=step, part=part, cut=not alone)
+        if alone:
+            self._alone.update(part.ids)
+            self._run.set_aside([(part.ids[0], f"does not fit the memory, even alone ({part.size.duration:.1f} s)")])
+            return parts[:index] + parts[index + 1 :]
+        self.ceiling.lower(part.size)
+        return [*parts[:index], *(one for later in parts[index:] for one in later.below(self.ceiling))]
+
+    def settled(self, step: Step, parts: list[Part]) -> None:
+        """A step has been computed from `parts`. Raises `TrainingError` where step after step has nothing left."""
+        run = self._run
+        if parts:
+            self._fitted, self._empty = True, 0
+        elif step.batches:
+            self._empty += 1
+            last = run.state.step + 1 >= run.total_steps
+            if self._fitted and self._empty >= MOST_EMPTY:
+                raise self._nothing_fits(step)
+            if not self._fitted and (self._empty >= MOST_EMPTY_AT_FIRST or last) and self._alone:
+                raise self._nothing_fits(step)
+        if self._first is None or "training" in self._said:
+            return
+        self._said.add("training")
+        part, where = self._first
+        pieces = [one for one in parts if one.batch is part.batch]
+        lost = len(part.positions) > sum(len(one.positions) for one in pieces)
+        times = math.ceil(len(part.positions) / max((len(one.positions) for one in pieces), default=1))
+        run.progress.say(
+            f"step {run.state.step + 1}: out of memory on {run.device} in the {where} of "
+            f"{guard.batch_of(part.size)}. Nothing is lost: the step was taken again in smaller parts"
+            f"{', without what does not fit alone' if lost else ' with the same gradient'}, and so are later batches "
+            f"of this size. A run without it: {self.advice(part, count=1 if lost else None, times=times)}"
+        )
+
+    def kept(self, step: Step, parts: list[Part]) -> tuple[float, float]:
+        """(audio, padded) s of a step, without what was set aside."""
+        audio, padded = step.audio_duration, step.padded_duration
+        for batch in step.batches if self._alone else ():
+            rows = [row for row, name in zip(batch.rows, batch.ids, strict=False) if name in self._alone]
+            if rows:
+                audio -= math.fsum(float(self._run.splits.train.durations[row]) for row in rows)
+                padded -= batch.padded_duration * len(rows) / len(batch.ids)
+        return (max(audio, 0.0), max(padded, 0.0)) if parts else (0.0, 0.0)
+
+    def advice(self, part: Part, *, count: int | None = None, times: int = 2) -> str:
+        """The edit that makes it go away."""
+        recipe = self._run.recipe
+        ladder = guard.next_try(
+            recipe.train,
+            recipe.adapter,
+            recipe.quantization,
+            count=len(part.positions) if count is None else count,
+            longest=part.size.duration,
+            times=times,
+        )
+        return f"{ladder}. {guard.ANOTHER_RUN}"
+
+    def fatal(self, step: Step, part: Part, *, where: str, said: str) -> TrainingError:
+        """The error where this process may not repeat its work alone."""
+        self._record(where=where, said=said, step=step, part=part, cut=False)
+        return guard.out_of_memory(
+            self._run.incident(step, "memory", utterances=tuple(part.ids), logged=False),
+            device=self._run.device,
+            padded_duration=part.size.padded,
+            longest=part.size.duration,
+            ladder=self.advice(part),
+        )
+
+    def _nothing_fits(self, step: Step) -> TrainingError:
+        part, where = self._first or (Part.whole(step.batches[0]), "forward pass")
+        return TrainingError(
+            f"step {self._run.state.step + 1}: out of memory on {self._run.device} in the {where} of "
+            f"{guard.batch_of(part.size)}: not even one utterance fits, {self._empty} steps in a row",
+            help=self.advice(part, count=1),
+            utterances=tuple(step.utterances),
+        )
+
+    # ------------------------------------------------------------------------------------------- optimizer, evaluation
+
+    def optimizer(self, said: str) -> None:
+        """The optimizer's step ran out of memory, and is taken again for the parameters that have not moved."""
+        self._record(where="optimizer", said=said, cut=False)
+        if "optimizer" not in self._said:
+            self._said.add("optimizer")
+            self._run.progress.say(
+                f"step {self._run.state.step + 1}: out of memory on {self._run.device} in the optimizer's step. No "
+                f"parameter is updated twice: it goes on with the others. A run without it: {self._for_optimizer()}"
+            )
+
+    def optimizer_exhausted(self) -> TrainingError:
+        """The error where the optimizer's states do not fit at all."""
+        return TrainingError(
+            f"step {self._run.state.step + 1}: out of memory on {self._run.device} while the optimizer updated the "
+            "weights; only some may have been updated, and no checkpoint was written of it",
+            help=f"{self._for_optimizer()}. --resume goes on from the last checkpoint",
+        )
+
+    def evaluated(self, size: Size, said: str, cut: bool) -> None:
+        """A batch of an evaluation did not fit; it goes on in halves where it was `cut`."""
+        self._record(where="evaluation", said=said, size=size, cut=cut)
+        if cut and "evaluation" not in self._said:
+            self._said.add("evaluation")
+            self._run.progress.say(
+                f"step {self._run.state.step}: out of memory on {self._run.device} in the evaluation of "
+                f"{guard.batch_of(size)}. It goes on in halves, with the same result. Without it: "
+                f"evaluate.batch_duration={max(size.duration, size.padded / 2):.0f}"
+            )
+
+    def _for_optimizer(self) -> str:
+        recipe = self._run.recipe
+        return guard.next_optimizer(recipe.train, recipe.adapter)
+
+    # ----------------------------------------------------------------------------------------------------------- state
+
+    def remember(self) -> None:
+        """Put what did not fit, in any process, into the run's state. Every process has to come here."""
+        run = self._run
+        for failed, alone in processes.gather(([tuple(one) for one in self.ceiling.failed], sorted(self._alone))):
+            for size in failed:
+                self.ceiling.lower(Size(*size))
+            self._alone.update(alone)
+        run.state.ceiling = [list(size) for size in self.ceiling.failed]
+        run.state.too_large = sorted(self._alone)
+
+    def _record(
+        self,
+        *,
+        where: str,
+        said: str,
+        cut: bool,
+        step: Step | None = None,
+        part: Part | None = None,
+        size: Size | None = None,
+    ) -> None:
+        run = self._run
+        # an evaluation belongs to the step that was taken, all else to the one that is being taken
+        entry: dict[str, Any] = {"step": run.state.step + (where != "evaluation"), "incident": "memory"}
+        entry["where"] = where.removesuffix(" pass")
+        if step is not None and part is not None:
+            size = part.size
+            durations = [round(float(run.splits.train.durations[row]), 3) for row in part.rows]
+            entry |= {"epoch": step.epoch, "utterances": part.ids, "durations": durations}
+            entry["padding"] = round(max(0.0, 1 - math.fsum(durations) / size.padded), 4) if size.padded else 0.0
+        if size is not None:
+            entry |= {"n_utterances": size.n_utterances, "padded_seconds": round(size.padded, 3)}
+        entry |= {"goes_on": "in halves" if cut else "without it" if size is not None else "again", "said": said}
+        if run.rank == 0:
+            run.log(entry)
+        else:  # the others write no log, but this is theirs alone
+            run.files.append_log({**entry, "rank": run.rank})
+
+
+def memory_of(device: torch.device) -> str:
+    """What a ceiling holds for: the same kind of card, or a processor."""
+    if device.type != "cuda":
+        return device.type
+    properties = torch.cuda.get_device_properties(device)
+    return f"{properties.name}, {properties.total_memory / 2**30:.1f} GiB"
