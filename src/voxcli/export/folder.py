@@ -26,6 +26,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     require_new(out)
     partial = out.with_name(f".{out.name}.partial")
+    made = [parent for parent in out.parents if not parent.exists()]
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
         partial.mkdir(parents=True)
@@ -40,6 +41,9 @@ def new_folder(out: Path) -> Iterator[Path]:
         os.replace(partial, out)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        for parent in made:  # from the innermost
+            with contextlib.suppress(OSError):
+                parent.rmdir()
         if (reason := disk_problem(error)) is None:
             raise
         raise ModelError(
