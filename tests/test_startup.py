@@ -43,7 +43,7 @@ def test_help_of_a_command_imports_no_library(arguments):
     assert loaded(HEAVY, *arguments) == []
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "transcribe"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "transcribe", "export"])
 def test_help_of_a_long_command_imports_no_library(command):
     assert loaded(HEAVY, command, "--help") == []
 

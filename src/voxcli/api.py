@@ -339,10 +339,14 @@ class Engine(Protocol):
 
 
 class Exporter(Protocol):
-    """Turns a checkpoint into another format."""
+    """Turns a checkpoint into another format. Its fields are the KEY=VALUE of `vox export`. Optional beyond the method:
+
+    `ordinary: ClassVar[bool]` is True where the result is a folder that voxcli opens: it is then compared with the
+    checkpoint, logits and transcripts, before it is kept; the field `dtype` says how exact it can be.
+    """
 
     def export(self, checkpoint: Path, out: Path) -> Path:
-        """Write into the new folder `out` and return it."""
+        """Write into the empty folder `out` and return it; it takes its final name afterwards. Raises `ModelError`."""
         ...
 
 

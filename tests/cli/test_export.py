@@ -47,7 +47,7 @@ def test_a_lora_run(project: Project) -> None:
     project.run("train", "mine.toml", *ADAPTER).assert_ok()
     result = project.run("export", "runs/mine", "--to", "merged").assert_ok()
     lines = dict(line.split(None, 1) for line in result.out.splitlines() if line)
-    assert lines["base"] == str(project.path / "ctc")
+    assert (lines["checkpoint"], lines["base"]) == ("runs/mine/checkpoints/step-000002", "ctc")
     assert lines["merged"].startswith("runs/mine/export/merged-step-000002, 0.")
     assert lines["logits"].startswith("differ from those of base + unmerged adapter by up to ")
     assert "; the adapter moves them by " in lines["logits"]
@@ -204,3 +204,7 @@ def test_a_plugin_s_format(project: Project) -> None:
     told = project.run("export", "ctc", "greeting=hi", "--to", "card", "--plugin", "vox_card.py", "--json").assert_ok()
     assert json.loads(told.out)["check"] is None
     assert (project.path / "export/ctc/card/card.txt").read_text() == "hi ctc"
+
+
+def test_help(project: Project, snapshot: Callable[[str, str], None]) -> None:
+    snapshot(project.run("export", "--help").assert_ok().out, "export-help.txt")

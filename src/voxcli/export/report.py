@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from voxcli.evaluate.compare import Comparison
@@ -13,11 +14,11 @@ from voxcli.export.run import Exported
 
 def lines(exported: Exported, *, to: str) -> Iterator[str]:
     """Place and size, the logits, and the error rates of the run itself and of what was exported."""
-    yield f"checkpoint  {exported.checkpoint}"
+    yield f"checkpoint  {_near(exported.checkpoint)}"
     found = exported.check
     if exported.base is not None:
         kept = f"; trained over {found.rounding}" if found is not None and found.rounding else ""
-        yield f"base        {exported.base}{kept}"
+        yield f"base        {_near(Path(exported.base))}{kept}"
     yield f"{to:<10}  {exported.folder}, {exported.size / 1e6:,.1f} MB"
     if found is None:
         yield "check       none"
@@ -47,6 +48,11 @@ def as_json(exported: Exported, *, model: str, to: str) -> dict[str, Any]:
     }
     found = exported.check
     return content | {"check": None if found is None else _check(found)}
+
+
+def _near(path: Path) -> Path:
+    """A path as it is seen from the working directory, where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _check(found: Check) -> dict[str, Any]:
