@@ -6,7 +6,8 @@ needs a GPU, this package and bitsandbytes, about 12 GB of disk for the largest 
 random, in folders made from the published sizes. Each case runs in a process of its own: the step is traced first,
 without the device, then two real optimizer steps are taken and the device's allocator is asked. Cases that the device
 has no room for are skipped by name. `--device cpu --only try` tries the script where there is no GPU; the allocator's
-count then comes from torch's profiler, and nothing is reserved.
+count then comes from torch's profiler, and nothing is reserved. `--predict rtx-3060` makes no weights and prints the
+predictions for a card.
 
     predicted   tensors of the traced step, and cuBLAS's workspaces      measured   torch.cuda.max_memory_allocated
     reserved    the traced allocations through our model of the allocator           torch.cuda.max_memory_reserved
@@ -316,6 +317,7 @@ def main(given: list[str] | None = None) -> int:
     """Run the cases; the exit code is 1 where one failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--predict", metavar="CARD", help="predict only, for a card that need not be here: rtx-3060")
     parser.add_argument(
         "--only", default="", help="cases whose name holds this; those named try run only when asked for"
     )

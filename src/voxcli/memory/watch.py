@@ -76,6 +76,7 @@ class Watch:
 
     def expect(self) -> None:
         """Predict. To be called before random numbers count: models draw some while they are made."""
+        reset_peak(self._run.device)  # loading is over
         if self._run.rank != 0 or os.environ.get(SWITCH) == "0":
             return
         try:
@@ -139,7 +140,8 @@ class Watch:
         if expected is not None:
             entry["predicted"] = expected.table
         run.log({"step": run.state.step, "memory": entry})
-        if expected is not None and self._setup is not None and self._device is not None and error is None:
+        cut = bool(run.state.ceiling or run.state.too_large)  # what was measured is not of whole batches
+        if expected and self._setup and self._device and error is None and not cut:
             calibration.append(
                 calibration.Row(
                     time=datetime.now().isoformat(timespec="seconds"),
