@@ -1,7 +1,7 @@
 """The size of a batch -> the tensors that a task collates for one, made of one synthetic utterance.
 
 What `features` and `collate` of the task return decides, so tasks of plugins need no code of theirs: the collations of
-two and of three equal items show which dimensions are the batch's.
+two and of three items show which dimensions are the batch's.
 """
 
 from __future__ import annotations
@@ -14,46 +14,44 @@ import numpy as np
 import torch
 
 from voxcli.api import Bundle, Task, Utterance
+from voxcli.errors import VoxError
 from voxcli.memory.setup import Setup, Shape
 
+_SHORTER = 0.9
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 def tensors(setup: Setup, bundle: Bundle, shape: Shape) -> dict[str, Any]:
     """What `task.collate` returns for a batch of that shape, on the CPU.
 
+    One utterance is a little shorter than the others, as in nearly every batch, so that masks have something to mask.
     Raises `VoxError` where the task refuses such an utterance.
     """
-    return Blank(setup, bundle, shape).filled()
+    item, shorter = _items(setup, bundle, shape.duration, shape.n_labels)
+    count = shape.n_utterances
+    return setup.task.collate([item] * (count - 1) + [shorter if count > 1 else item], bundle.replace(model=None))
 
 
 class Blank:
     """The sizes and types of a batch. Make it outside of any mode: the task computes features for it."""
 
     def __init__(self, setup: Setup, bundle: Bundle, shape: Shape) -> None:
-        self._two, three = _collated(setup, bundle, shape.duration, shape.n_labels)
-        self._count = shape.n_utterances
+        self._count = count = shape.n_utterances
+        self._first, larger = _collated(setup, bundle, shape.duration, shape.n_labels, alone=count == 1)
         self._sizes = {
             key: [
-                size if size == other else size + (other - size) * (shape.n_utterances - 2)
-                for size, other in zip(value.shape, three[key].shape, strict=True)
+                size if size == other else size + (other - size) * (count - 2)
+                for size, other in zip(value.shape, larger[key].shape, strict=True)
             ]
-            for key, value in self._two.items()
+            for key, value in self._first.items()
             if isinstance(value, torch.Tensor)
-        }
-
-    def filled(self) -> dict[str, Any]:
-        """The batch."""
-        return {
-            key: _sized(value, self._sizes[key]) if key in self._sizes else _listed(value, self._count)
-            for key, value in self._two.items()
         }
 
     def tensors(self) -> dict[str, Any]:
         """The batch with empty tensors, in whatever mode is in force."""
         return {
             key: torch.empty(self._sizes[key], dtype=value.dtype) if key in self._sizes else _listed(value, self._count)
-            for key, value in self._two.items()
+            for key, value in self._first.items()
         }
 
 
@@ -117,22 +115,55 @@ def _text(letters: list[str], between: str, length: Callable[[str], int], wanted
     return length(text(high)), text(high)
 
 
-_COLLATIONS: dict[Any, tuple[dict[str, Any], dict[str, Any]]] = {}
 _MOST = 64
+_kept: dict[Any, Any] = {}
 
 
-def _collated(setup: Setup, bundle: Bundle, duration: float, n_labels: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The batches of two and of three equal items."""
-    key = (id(bundle.processor), repr(setup.family), repr(setup.task), duration, n_labels)
-    if key not in _COLLATIONS:
+def _once(key: Any, make: Callable[[], Any]) -> Any:
+    if key not in _kept:
+        while len(_kept) >= _MOST:
+            _kept.pop(next(iter(_kept)))
+        _kept[key] = make()
+    return _kept[key]
+
+
+def _key(setup: Setup, bundle: Bundle, duration: float, n_labels: int) -> tuple[Any, ...]:
+    return id(bundle.processor), repr(setup.family), repr(setup.task), duration, n_labels
+
+
+def _collated(
+    setup: Setup, bundle: Bundle, duration: float, n_labels: int, *, alone: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The batches of two and of three items, of which one is shorter; of one item, twice, where it is `alone`."""
+
+    def make() -> tuple[dict[str, Any], dict[str, Any]]:
+        item, shorter = _items(setup, bundle, duration, n_labels)
+        light = bundle.replace(model=None)
+        if alone:
+            return (setup.task.collate([item], light),) * 2
+        return setup.task.collate([item, shorter], light), setup.task.collate([item, item, shorter], light)
+
+    made: tuple[dict[str, Any], dict[str, Any]] = _once((*_key(setup, bundle, duration, n_labels), alone), make)
+    return made
+
+
+def _items(setup: Setup, bundle: Bundle, duration: float, n_labels: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `features` returns for an utterance of that size, and for one that is a little shorter."""
+
+    def make() -> tuple[dict[str, Any], dict[str, Any]]:
         light = bundle.replace(model=None)
         utterance = utterance_of(setup, light, duration, n_labels)
-        n_samples = round(duration * sampling_rate(bundle))
-        item = setup.task.features(utterance, _noise(n_samples), light)
-        while len(_COLLATIONS) >= _MOST:
-            _COLLATIONS.pop(next(iter(_COLLATIONS)))
-        _COLLATIONS[key] = setup.task.collate([item] * 2, light), setup.task.collate([item] * 3, light)
-    return _COLLATIONS[key]
+        audio = _noise(round(duration * sampling_rate(bundle)))
+        item = setup.task.features(utterance, audio, light)
+        text = utterance.text or ""
+        less = utterance.replace(duration=duration * _SHORTER, text=text[: len(text) * 4 // 5])
+        try:
+            return item, setup.task.features(less, audio[: round(len(audio) * _SHORTER)], light)
+        except VoxError:  # nothing shorter can be learned
+            return item, item
+
+    made: tuple[dict[str, Any], dict[str, Any]] = _once(_key(setup, bundle, duration, n_labels), make)
+    return made
 
 
 @functools.lru_cache(maxsize=4)
@@ -148,14 +179,6 @@ def _length(batch: dict[str, Any]) -> int:
     if not isinstance(labels, torch.Tensor):
         return 0
     return int(labels.shape[-1])
-
-
-def _sized(value: torch.Tensor, sizes: list[int]) -> torch.Tensor:
-    """A copy of those sizes: what is there, repeated."""
-    for dim, size in enumerate(sizes):
-        if size != value.shape[dim]:
-            value = value.index_select(dim, torch.arange(size) % value.shape[dim])
-    return value.clone()
 
 
 def _listed(value: Any, count: int) -> Any:

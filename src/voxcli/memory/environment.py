@@ -28,7 +28,7 @@ def environment(setup: Setup, made: Built, tracker: Tracker) -> Iterator[None]:
     collected = gc.isenabled()
     gc.collect()
     gc.disable()  # what a cycle holds is freed at the same place in every trace
-    stand_ins = fake.StandIns(tracker)
+    stand_ins = fake.StandIns(tracker, device=setup.device)
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(quietly())

@@ -16,22 +16,31 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from voxcli.errors import ModelError
+from voxcli.memory import kernels
 
 if TYPE_CHECKING:
     from voxcli.memory.tracker import Tracker
 
 aten = torch.ops.aten
+_IN_PLACE = (aten.index_put_.default, aten._index_put_impl_.default)
 _LIKELY = "_voxcli_likely"  # attribute of a fake scalar that is taken for true
 
 
 class StandIns(TorchDispatchMode):
     """Enter it last, above the tracker, so that what it hands on is counted."""
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker, *, device: str) -> None:
         super().__init__()
         self._tracker = tracker
         self.chosen: dict[tuple[int, ...], int] = {}
         """Shape of a mask -> the most elements of it that can be set; all of them where it is not known."""
+        self._with: dict[Any, Callable[..., Any]] = {
+            aten.index_put.default: self._index_put,
+            aten.index_put_.default: self._index_put,
+            aten._index_put_impl_.default: self._index_put,
+            aten._unsafe_index_put.default: self._index_put,
+        }
+        self._workspaces = kernels.workspaces(device)
         self._for: dict[Any, Callable[..., Any]] = {
             aten._local_scalar_dense.default: self._scalar,
             aten.any.default: self._any,
@@ -39,10 +48,6 @@ class StandIns(TorchDispatchMode):
             aten.nonzero.default: self._nonzero,
             aten.masked_select.default: self._masked_select,
             aten.index.Tensor: self._index,
-            aten.index_put.default: self._index_put,
-            aten.index_put_.default: self._index_put,
-            aten._index_put_impl_.default: self._index_put,
-            aten._unsafe_index_put.default: self._index_put,
             aten._use_cudnn_ctc_loss.default: lambda *_, **__: False,
             aten._use_cudnn_ctc_loss.Tensor: lambda *_, **__: False,
             aten._ctc_loss.default: self._ctc,
@@ -52,12 +57,15 @@ class StandIns(TorchDispatchMode):
         }
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        stand_in = self._for.get(func)
-        if stand_in is None:
-            return func(*args, **(kwargs or {}))
-        if stand_in.__func__ is StandIns._index_put if hasattr(stand_in, "__func__") else False:
-            return stand_in(func, *args, **(kwargs or {}))
-        return stand_in(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if (stand_in := self._for.get(func)) is not None:
+            return stand_in(*args, **kwargs)
+        if (around := self._with.get(func)) is not None:
+            return around(func, *args, **kwargs)
+        out = func(*args, **kwargs)
+        if (workspace := self._workspaces.get(func)) is not None and (n_bytes := workspace(args, out)):
+            self._tracker.workspace(n_bytes)
+        return out
 
     def _scalar(self, tensor: torch.Tensor) -> Any:
         constant = getattr(tensor, "constant", None)
@@ -99,10 +107,15 @@ class StandIns(TorchDispatchMode):
             places = self._places(indices)
         return aten.index.Tensor(tensor, places)
 
-    def _index_put(self, func: Any, tensor: torch.Tensor, indices: Any, *rest: Any, **more: Any) -> torch.Tensor:
+    def _index_put(
+        self, func: Any, tensor: torch.Tensor, indices: Any, values: torch.Tensor, *rest: Any, **more: Any
+    ) -> torch.Tensor:
+        masked = any(index is not None and index.dtype == torch.bool for index in indices)
+        if masked and values.numel() == 1 and not any(rest):  # one value: torch fills by the mask
+            return tensor if func in _IN_PLACE else tensor.clone()
         with self._tracker.part("workspace"):
             places = self._places(indices)
-        done: torch.Tensor = func(tensor, places, *rest, **more)
+        done: torch.Tensor = func(tensor, places, values, *rest, **more)
         return done
 
     def _ctc(
@@ -152,6 +165,9 @@ def masks_of_models(stand_ins: StandIns) -> Iterator[None]:
         return np.zeros((batch, length, num_negatives), dtype=np.int32)
 
     with contextlib.ExitStack() as stack:
+        if (masking := sys.modules.get("transformers.masking_utils")) is not None:
+            # no two clips share a row; asked of the positions, which have no values here, the answer would be a mask
+            stack.enter_context(patch.object(masking, "find_packed_sequence_indices", lambda positions: None))
         for name, module in list(sys.modules.items()):
             if not name.startswith("transformers.models.") or ".modeling_" not in name:
                 continue

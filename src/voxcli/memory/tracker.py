@@ -223,7 +223,7 @@ class Tracker(TorchDispatchMode):
             self._peak_phase, self._peak_order = self.phase, self._order
             self._peak_where = self.place()
 
-    def _freed(self, record: Any) -> None:
+    def _freed(self, record: Storage) -> None:
         if self._live.get(record.key) is record:
             del self._live[record.key]
             self.bytes -= record.n_bytes

@@ -1,0 +1,87 @@
+"""What a convolution on a CPU takes for itself while it runs: oneDNN's copies in its own layout, and its scratch.
+
+Rules that reproduce what torch's allocator counts (torch 2.13, oneDNN 3, float32 and bfloat16, one and two threads) to
+a few per cent of the scratch; benchmarks/memory_cpu.py compares whole steps. A GPU's convolutions are another matter,
+see `voxcli.memory.fixed`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+_SMALL = 20_480
+"""A single clip with fewer input elements is left to torch's own kernel (ATen/native/Convolution.cpp, use_mkldnn)."""
+
+
+def forward(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor, stride: Sequence[int], groups: int) -> int:
+    """The most bytes beside input, weight and output."""
+    if not _by_onednn(x, weight, stride, groups):
+        return 0
+    straight = 0 if x.is_contiguous() else x.nbytes
+    if _grouped(x, groups):  # by matrix products, from columns
+        return straight + out.nbytes
+    copies = _copy(x) + weight.nbytes + out.nbytes
+    return straight + max(copies - out.nbytes, out.nbytes)
+
+
+def backward(
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    stride: Sequence[int],
+    groups: int,
+    wanted: Sequence[bool],
+) -> int:
+    """The most bytes beside its arguments and the gradients of input and weight that it returns."""
+    if not _by_onednn(x, weight, stride, groups):
+        return 0
+    threads = torch.get_num_threads()
+    of_input = x.nbytes if wanted[0] else 0
+    of_weight = weight.nbytes if wanted[1] else 0
+    strided = max(stride) > 1
+    phases = [0]
+    if _grouped(x, groups):
+        columns = 32 * gradient.numel() // gradient.shape[0] * x.element_size() // 4
+        if wanted[0]:
+            phases += [x.nbytes + threads * columns, 2 * x.nbytes]
+        if wanted[1]:
+            in_float32 = weight.numel() * 4
+            sums = 4 * threads if x.dtype == torch.float32 else 2 + 2 * threads
+            phases.append(of_input + weight.nbytes + sums * in_float32 + threads * columns)
+    else:
+        per_clip = gradient.nbytes // gradient.shape[0]
+        if wanted[0]:
+            scratch = threads * per_clip if strided else 0
+            phases.append(gradient.nbytes + weight.nbytes + x.nbytes + scratch)
+            twice = strided and (groups == 1 or x.dtype != torch.float32)
+            phases.append((3 if twice else 2) * x.nbytes)
+        if wanted[1]:
+            half = x.dtype != torch.float32
+            scratch = threads * (weight.numel() * 4 + per_clip + x.nbytes // x.shape[0]) if half else 0
+            phases.append(of_input + gradient.nbytes + _copy(x) + weight.nbytes + scratch)
+    if wanted[1]:
+        phases.append(of_input + 2 * weight.nbytes)
+    straight = sum(one.nbytes for one in (gradient, x) if not one.is_contiguous())
+    return straight + max(max(phases) - of_input - of_weight, 0)
+
+
+def _by_onednn(x: torch.Tensor, weight: torch.Tensor, stride: Sequence[int], groups: int) -> bool:
+    pointwise = math.prod(weight.shape[2:]) == 1 and max(stride) == 1
+    if x.dtype != torch.float32:
+        return True
+    if pointwise and torch.get_num_threads() == 1 and x.shape[0] < 16:
+        return False
+    return groups > 1 or x.shape[0] > 1 or x.numel() > _SMALL
+
+
+def _grouped(x: torch.Tensor, groups: int) -> bool:
+    """Several channels a group; one a group has kernels like a dense convolution's."""
+    return 1 < groups < x.shape[1]
+
+
+def _copy(x: torch.Tensor) -> int:
+    """One channel lies in memory as it is wanted."""
+    return x.nbytes if x.shape[1] > 1 else 0
