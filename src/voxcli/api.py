@@ -333,8 +333,11 @@ class Engine(Protocol):
         """
         ...
 
-    def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> list[Transcript]:
-        """Several recordings of any length, each (N,) at `sampling_rate`, in order. Short ones share a batch."""
+    def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> Sequence[Transcript | None]:
+        """Several recordings of any length, each (N,) at `sampling_rate`, in order. Short ones share a batch.
+
+        None stands for a recording for which the memory does not suffice, even alone.
+        """
         ...
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from voxcli.api import Decoding
 from voxcli.engines.transformers import TransformersEngine
@@ -63,3 +66,80 @@ def test_times_are_in_order_and_within_the_recording(engine: TransformersEngine,
         assert bounds == sorted(bounds)
         assert all(0 <= bound <= seconds + 0.05 for bound in bounds)
         assert "".join(got.text.split()) == "".join("".join(s.text.split()) for s in got.segments)
+
+
+class Cramped:
+    """Memory that suffices for `most` clips at once: what a model calls first runs out beyond."""
+
+    def __init__(self, engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, *, most: int) -> None:
+        self.tried: list[int] = []
+        inner = _encoder(engine)
+        forward = inner.forward
+
+        def limited(*arguments: Any, **keys: Any) -> Any:
+            first = next(value for value in (*arguments, *keys.values()) if isinstance(value, torch.Tensor))
+            self.tried.append(len(first))
+            if len(first) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return forward(*arguments, **keys)
+
+        monkeypatch.setattr(inner, "forward", limited)
+
+
+def _encoder(engine: TransformersEngine) -> Any:
+    model = engine.model.bundle.model
+    return model.model.encoder if hasattr(model, "model") else model.wav2vec2
+
+
+@pytest.fixture(params=[tiny_whisper, tiny_ctc], ids=["whisper", "ctc"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> TransformersEngine:
+    """An engine that nothing has run out of memory in yet."""
+    return TransformersEngine.open(request.param(tmp_path / "m"), device="cpu", batch_duration=24.0)
+
+
+def test_a_batch_that_does_not_fit_is_decoded_in_halves(
+    fresh: TransformersEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = [noise(1.0 + 0.1 * seed, seed) for seed in range(8)]
+    asked = Decoding(max_new_tokens=4)
+    wanted = fresh.transcribe_batch(clips, asked)
+    cramped = Cramped(fresh, monkeypatch, most=2)
+    with caplog.at_level(logging.WARNING):
+        assert fresh.transcribe_batch(clips, asked) == wanted
+        assert max(cramped.tried) == 8
+        cramped.tried.clear()
+        assert fresh.transcribe_batch(clips, asked) == wanted
+        assert max(cramped.tried) == 2  # what failed once is not tried again
+    said = [record.message for record in caplog.records if "out of memory" in record.message]
+    assert len(said) == 1
+    assert "out of memory with 8 clips of " in said[0]
+    assert "going on in halves, --batch-duration " in said[0]
+
+
+def test_what_does_not_fit_alone_costs_the_others_nothing(
+    fresh: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = fresh.transcribe_batch([noise(1.0, 1), noise(2.0, 2)], Decoding(max_new_tokens=4))
+    forward = _encoder(fresh).forward
+    count = 0
+
+    def second_fails(*arguments: Any, **keys: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count in (1, 2):  # both together, then the longer one alone
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: …")
+        return forward(*arguments, **keys)
+
+    monkeypatch.setattr(_encoder(fresh), "forward", second_fails)
+    short, long = fresh.transcribe_batch([noise(1.0, 1), noise(2.0, 2)], Decoding(max_new_tokens=4))
+    assert (short, long) == (wanted[0], None)
+
+
+@pytest.mark.parametrize("most", [1, 0])
+def test_windows_of_a_long_recording(fresh: TransformersEngine, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    long, asked = noise(70.0, 3), Decoding(max_new_tokens=3, long_audio="windows")
+    (wanted,) = fresh.transcribe_batch([long], asked)
+    cramped = Cramped(fresh, monkeypatch, most=most)
+    (found,) = fresh.transcribe_batch([long], asked)
+    assert max(cramped.tried) > 1
+    assert found == (wanted if most else None)

@@ -113,3 +113,21 @@ def test_what_the_engine_raises_ends_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(tone(tmp_path / "a.wav", 1.0), engine=Broken())
+
+
+def test_a_recording_that_does_not_fit_the_memory_costs_the_others_nothing(tmp_path: Path) -> None:
+    class Cramped(Engine):
+        def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> list[Transcript | None]:  # type: ignore[override]
+            return [
+                one if len(clip) < 2 * RATE else None
+                for one, clip in zip(super().transcribe_batch(audio, decoding), audio, strict=True)
+            ]
+
+    short, long, last = run(*(tone(tmp_path / f"{n}.wav", n) for n in (1.0, 2.5, 0.5)), engine=Cramped())
+    assert short.transcript is not None
+    assert last.transcript is not None
+    assert (long.transcript, long.problem) == (
+        None,
+        f"{long.source.name}: 2.5 s of audio do not fit the memory, even alone",
+    )
+    assert "--num-beams" in str(long.help)

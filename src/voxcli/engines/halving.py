@@ -117,3 +117,20 @@ class Halving(Generic[_Clip, _Out]):
             raise ValueError(f"{len(results)} results for {len(clips)} clips")
         done += results
         return None
+
+
+def whole(results: Sequence[_Out | None]) -> list[_Out]:
+    """The results of a `Halving`. Raises `MemoryError` where one is missing, for the work that this was a part of."""
+    found = [one for one in results if one is not None]
+    if len(found) < len(results):
+        raise MemoryError(f"out of memory with {len(results) - len(found)} of {len(results)} parts, each alone")
+    return found
+
+
+def advice(size: Size) -> str:
+    """What a person is told once, when a batch of this size did not fit and is cut."""
+    less = max(size.duration, size.padded / 2)
+    return (
+        f"out of memory with {size.n_utterances} clips of {size.duration:.1f} s: going on in halves, "
+        f"--batch-duration {less:.0f} needs less"
+    )

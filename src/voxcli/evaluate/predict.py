@@ -17,7 +17,7 @@ from voxcli.api import Bundle, Decoding, Limits, Task, Transcript, Utterance
 from voxcli.audio.decode import read
 from voxcli.engines.batching import collate, fits, inference, long_enough, pack, shortest_input, transcripts
 from voxcli.engines.ceiling import Ceiling, Size
-from voxcli.engines.halving import Halving
+from voxcli.engines.halving import Halving, advice
 from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
 
@@ -180,11 +180,7 @@ def _saying(progress: Progress) -> Told:
     def told(size: Size, message: str, cut: bool) -> None:
         if cut and not said:
             said.append(size)
-            less = max(size.duration, size.padded / 2)
-            progress.say(
-                f"out of memory with {size.n_utterances} clips of {size.duration:.1f} s: going on in halves, "
-                f"--batch-duration {less:.0f} needs less"
-            )
+            progress.say(advice(size))
 
     return told
 

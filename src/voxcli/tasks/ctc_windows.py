@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Decoding, Transcript, Utterance
+from voxcli.engines.halving import Halving, whole
 from voxcli.tasks.ctc_greedy import frame_classes, transcript
 
 if TYPE_CHECKING:
@@ -70,9 +71,11 @@ def transcribe(
     all_windows = list(windows(len(audio), limits.stride, rate, window=window, context=context))
     classes: list[np.ndarray] = []
     probabilities: list[np.ndarray] = []
+    halving: Halving[Window, tuple[Any, Any]] = Halving(lambda some: _run(task, bundle, audio, some))
     for at in range(0, len(all_windows), WINDOWS_AT_ONCE):
         some = all_windows[at : at + WINDOWS_AT_ONCE]
-        for one, (of_frames, certain) in zip(some, _run(task, bundle, audio, some), strict=True):
+        found = whole(halving(some, [(one.end - one.begin) / rate for one in some]))
+        for one, (of_frames, certain) in zip(some, found, strict=True):
             classes.append(of_frames[one.first : one.last])
             probabilities.append(certain[one.first : one.last])
     return transcript(np.concatenate(classes), np.concatenate(probabilities), bundle, decoding, duration)

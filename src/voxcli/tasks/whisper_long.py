@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Decoding, Segment, Task, Transcript, Utterance
+from voxcli.engines.halving import Halving, whole
 from voxcli.models.checkpoint import quietly
 from voxcli.models.precision import in_float32
 from voxcli.tasks.cuts import quiet_cuts
@@ -79,14 +80,18 @@ def in_windows(task: Task, bundle: Bundle, audio: np.ndarray, decoding: Decoding
     segments: list[Segment] = []
     texts: list[str] = []
     language: str | None = None
+
+    def together(some: list[tuple[int, int]]) -> list[Transcript]:
+        items = [
+            task.features(Utterance(id=f"window {begin / rate:.1f} s", audio=_in_memory), audio[begin:end], bundle)
+            for begin, end in some
+        ]
+        return task.predict(bundle, task.collate(items, bundle), decoding)
+
+    halving = Halving(together)
     for first in range(0, len(spans), WINDOWS_AT_ONCE):
         some = spans[first : first + WINDOWS_AT_ONCE]
-        utterances = [Utterance(id=f"window {begin / rate:.1f} s", audio=_in_memory) for begin, _ in some]
-        items = [
-            task.features(utterance, audio[begin:end], bundle)
-            for utterance, (begin, end) in zip(utterances, some, strict=True)
-        ]
-        found = task.predict(bundle, task.collate(items, bundle), decoding)
+        found = whole(halving(some, [extractor.n_samples / rate] * len(some)))
         for (begin, _), transcript in zip(some, found, strict=True):
             texts.append(transcript.text)
             segments += [_moved(segment, begin / rate) for segment in transcript.segments]

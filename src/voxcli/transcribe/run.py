@@ -52,8 +52,10 @@ def transcribe(
             for source, audio in window:
                 if isinstance(audio, DataError):
                     yield Result(source, None, audio.message, audio.help)
+                elif (transcript := next(texts)) is not None:
+                    yield Result(source, transcript)
                 else:
-                    yield Result(source, next(texts))
+                    yield _too_large(source, len(audio) / engine.sampling_rate)
                 bar.advance(1)
 
 
@@ -79,6 +81,15 @@ def _read(source: Source, sampling_rate: int) -> np.ndarray | DataError:
         return read(source.audio, sampling_rate=sampling_rate, name=source.name)
     except DataError as error:
         return error
+
+
+def _too_large(source: Source, duration: float) -> Result:
+    return Result(
+        source,
+        None,
+        f"{source.name}: {duration:.1f} s of audio do not fit the memory, even alone",
+        "fewer --num-beams, a smaller model or a device with more memory",
+    )
 
 
 def _ahead(windows: Iterator[_Window]) -> Iterator[_Window]:
