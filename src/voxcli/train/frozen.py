@@ -1,4 +1,4 @@
-"""Weights that are not trained, kept in half precision: half their bytes, and the products they give stay the same.
+"""What is not trained stays as it is, and may be kept in half precision: half the bytes, the same products.
 
 Under autocast a linear layer or a convolution computes with a half-precision copy of its weight, made for each batch.
 A weight that is never updated may as well be stored so: nothing is rounded that would not be rounded anyway. All other
@@ -7,6 +7,7 @@ frozen weights (norms, positions, tables that are only looked up) stay float32, 
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -21,6 +22,17 @@ _CAST_BY_AUTOCAST = (
     nn.ConvTranspose1d,
     nn.ConvTranspose2d,
 )
+
+
+def keep_statistics(model: nn.Module) -> None:
+    """Let batch normalisation whose gain is not trained go on with the means and variances it has, in place.
+
+    In training mode it would drift with every batch, and no adapter is saved with what it drifted to.
+    """
+    module: Any
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not getattr(module.weight, "requires_grad", True):
+            module.train = functools.partial(_stay, module)
 
 
 def cast(model: nn.Module, dtype: torch.dtype) -> int:
@@ -41,6 +53,12 @@ def cast(model: nn.Module, dtype: torch.dtype) -> int:
         if isinstance(module, nn.Embedding) and id(module.weight) in done:
             module.register_forward_hook(_as_float32)
     return sum(parameter.numel() for parameter in model.parameters() if id(parameter) in done)
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    """`train` and `eval` of a module that is always in evaluation mode."""
+    module.training = False
+    return module
 
 
 def _castable(parameter: nn.Parameter) -> bool:

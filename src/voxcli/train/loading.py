@@ -79,7 +79,7 @@ def options(
     loading: dict[str, Any] = {"dtype": torch.float32}
     if train.attn_implementation in GPU_ONLY and device.type != "cuda":
         raise ModelError(
-            f'train.attn_implementation = "{train.attn_implementation}" trains on a CUDA GPU only, this is {device.type}',
+            f"{train.attn_implementation} trains on a CUDA GPU only, and this is {device.type}",
             help='train.attn_implementation = "sdpa"',
         )
     if train.attn_implementation is not None:
@@ -119,6 +119,7 @@ def dress(
     if train.gradient_checkpointing:
         in_8_bits = quantization is not None and quantization.load_in_8bit
         recomputation.enable(unwrapped(model), reentrant=in_8_bits)
+    frozen.keep_statistics(model)
     if train.frozen_dtype != "float32":
         frozen.cast(model, getattr(torch, train.frozen_dtype))
     return bundle.replace(model=model.train())

@@ -15,6 +15,34 @@ from voxcli.models.checkpoint import absolute, quietly, read_config
 from voxcli.plugins.manager import manager
 from voxcli.recipe.schema import Adapter
 
+LEFT_OUT = {
+    "task_type": "peft's wrappers for tasks are made for text; unset, the model's own forward is called",
+    "peft_type": "it is `type`",
+    "auto_mapping": "peft writes it",
+    "peft_version": "peft writes it",
+    "base_model_name_or_path": "it is `checkpoint` of [model]",
+    "revision": "it is `checkpoint` of [model]",
+    "inference_mode": "peft writes it",
+    "fan_in_fan_out": "for layers of GPT-2, which no speech model has",
+    "megatron_config": "Megatron's parallel layers",
+    "megatron_core": "Megatron's parallel layers",
+    "loftq_config": "quantises the base in its own way, beside [quantization]",
+    "eva_config": "needs a pass over the data before training",
+    "corda_config": "needs a pass over the data before training",
+    "lora_ga_config": "needs a pass over the data before training",
+    "velora_config": "an experiment with a backward pass of its own, whose memory is not known here",
+    "kasa_config": "rewrites the weights beneath the adapter by a decomposition that the base keeps",
+    "alora_invocation_tokens": "for prompts of text models",
+    "use_qalora": "for GPTQ only",
+    "qalora_group_size": "for GPTQ only",
+    "monteclora_config": "adds a loss of its own, which no task here has",
+    "layer_replication": "for Llama, Bert and Falcon only",
+    "runtime_config": "not saved with an adapter",
+    "target_parameters": "for weights that are no layers (mixtures of experts), which no speech model has",
+    "use_bdlora": "for serving many adapters at once",
+    "arrow_config": "routes between adapters that are trained already",
+}
+"""Keys of peft.LoraConfig that are no keys of [adapter], and why."""
 _ATTENTION = (("q_proj", "v_proj"), ("linear_q", "linear_v"), ("query_proj", "value_proj"))
 _FEED_FORWARD = ("intermediate_dense", "output_dense")
 # WavLM hands the weights of its attention to torch's multi_head_attention_forward: the layers are never called, so an
@@ -42,7 +70,9 @@ def fitted(model: Any, family: ModelFamily, adapter: Adapter, task: Task | None 
     direct = read_directly(model.config.model_type)
     keys["target_modules"] = _targets(adapter.target_modules, names, architecture, direct)
     keys["modules_to_save"] = _saved(adapter.modules_to_save, names, trained_besides(family, task))
-    keys["exclude_modules"] = _excluded(adapter.exclude_modules, getattr(family, "frozen_names", lambda: None)())
+    keys["exclude_modules"] = _excluded(
+        adapter.exclude_modules, getattr(family, "frozen_names", lambda: None)(), direct
+    )
     if on_meta:
         keys["init_lora_weights"] = True
     # the base as it can be found from elsewhere; task_type stays unset, peft's wrappers for tasks are made for text
@@ -56,8 +86,20 @@ def fitted(model: Any, family: ModelFamily, adapter: Adapter, task: Task | None 
             f"[adapter] does not fit {architecture}: {reason}",
             help="the keys of [adapter] are those of peft.LoraConfig",
         ) from error
+    if convolutions := _in_convolutions(made):
+        raise ModelError(
+            f"[adapter] would go into convolutions ({', '.join(convolutions)}), whose models ask them for more than an "
+            "adapter answers",
+            help="name linear layers in target_modules; train a convolution whole: modules_to_save",
+        )
     made.accepts_loss_kwargs = False
     return made
+
+
+def _in_convolutions(model: Any) -> list[str]:
+    layers = [(name, one) for name, one in model.named_modules() if hasattr(one, "lora_A")]
+    found = {name.rpartition(".")[2] for name, one in layers if "Conv" in type(one.get_base_layer()).__name__}
+    return sorted(found)
 
 
 def trained_besides(family: ModelFamily, task: Task | None = None) -> tuple[str, ...]:
@@ -132,11 +174,13 @@ def _missing(wanted: Iterable[str], names: list[str]) -> list[str]:
     return sorted(one for one in wanted if not any(name == one or name.endswith(f".{one}") for name in names))
 
 
-def _excluded(wanted: tuple[str, ...] | str | None, frozen: str | None) -> list[str] | str | None:
-    """What the recipe excludes and what the family keeps frozen, as peft takes it."""
-    if frozen is None:
-        return list(wanted) if isinstance(wanted, tuple) else wanted
-    if wanted is None:
-        return frozen
-    pattern = wanted if isinstance(wanted, str) else rf"(.*\.)?({'|'.join(map(re.escape, wanted))})"
-    return f"(?:{frozen})|(?:{pattern})"
+def _excluded(
+    wanted: tuple[str, ...] | str | None, frozen: str | None, direct: tuple[str, ...]
+) -> list[str] | str | None:
+    """What the recipe excludes, what the family keeps frozen and what is never called, as peft takes it."""
+    patterns = [one for one in (frozen, wanted if isinstance(wanted, str) else None) if one is not None]
+    names = [*(wanted if isinstance(wanted, tuple) else ()), *direct]
+    if not patterns:
+        return names or None
+    patterns += [rf"(.*\.)?({'|'.join(map(re.escape, names))})"] if names else []
+    return "|".join(f"(?:{pattern})" for pattern in patterns)

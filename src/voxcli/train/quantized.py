@@ -11,6 +11,12 @@ from typing import Any
 from voxcli.errors import ModelError
 from voxcli.recipe.schema import Quantization
 
+LEFT_OUT = {
+    "llm_int8_enable_fp32_cpu_offload": "weights on another device than the rest are not trained through",
+    "llm_int8_has_fp16_weight": "keeps the weights in 16 bits: that is train.frozen_dtype",
+    "bnb_4bit_quant_storage": "for sharding over several GPUs (FSDP), which no backend here does",
+}
+"""Keys of BitsAndBytesConfig that are no keys of [quantization], and why."""
 # Output layers are learned. What comes out of feature_projection is changed in place by transformers (padding, masks),
 # which autograd forbids for the outputs of bitsandbytes' products.
 _NEVER = ("lm_head", "ctc_head", "proj_out", "feature_projection.projection")
