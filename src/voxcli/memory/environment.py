@@ -26,7 +26,7 @@ def autocast(setup: Setup) -> Any:
 def environment(setup: Setup, made: Built, tracker: Tracker) -> Iterator[None]:
     """Fake tensors, counted, with the kernels of the device."""
     collected = gc.isenabled()
-    gc.collect()
+    gc.collect(1)
     gc.disable()  # what a cycle holds is freed at the same place in every trace
     stand_ins = fake.StandIns(tracker, device=setup.device)
     try:

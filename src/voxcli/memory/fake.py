@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from voxcli.errors import ModelError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from voxcli.memory.tracker import Tracker
 
 aten = torch.ops.aten
+_DEVICE = torch.ops.prim.device.default
 _IN_PLACE = (aten.index_put_.default, aten._index_put_impl_.default)
 _LIKELY = "_voxcli_likely"  # attribute of a fake scalar that is taken for true
 
@@ -56,16 +58,31 @@ class StandIns(TorchDispatchMode):
             aten._ctc_loss_backward.Tensor: self._ctc_backward,
         }
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and torch's guard against it takes a fifth of a trace."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _DEVICE:  # asked twice for each operation, and no operation itself
+            return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args)
         kwargs = kwargs or {}
         if (stand_in := self._for.get(func)) is not None:
             return stand_in(*args, **kwargs)
         if (around := self._with.get(func)) is not None:
             return around(func, *args, **kwargs)
+        if (positions := kernels.IN_ONE_PIECE.get(func)) is not None:
+            args = self._in_one_piece(args, positions)
         out = func(*args, **kwargs)
         if (workspace := self._workspaces.get(func)) is not None and (n_bytes := workspace(args, out)):
             self._tracker.workspace(n_bytes)
         return out
+
+    def _in_one_piece(self, args: tuple[Any, ...], positions: tuple[int, ...]) -> tuple[Any, ...]:
+        if all(args[at].is_contiguous() for at in positions):
+            return args
+        with self._tracker.part("workspace"):
+            return tuple(one.contiguous() if at in positions else one for at, one in enumerate(args))
 
     def _scalar(self, tensor: torch.Tensor) -> Any:
         constant = getattr(tensor, "constant", None)

@@ -158,6 +158,11 @@ class Tracker(TorchDispatchMode):
 
     # ---------------------------------------------------------------------------------------------------- the counting
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and torch's guard against it takes a fifth of a trace."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._high = self.bytes
