@@ -23,16 +23,7 @@ _HALF = (torch.float16, torch.bfloat16)
 
 def workspaces(device: str) -> dict[Any, Workspace]:
     """For every operation that needs some."""
-    return ALWAYS | ON_A_CPU if device == "cpu" else ALWAYS
-
-
-def _copied(*positions: int) -> Workspace:
-    """Arguments that the kernel wants in one piece (`contiguous`)."""
-
-    def needed(args: tuple[Any, ...], out: Any) -> int:
-        return sum(args[at].nbytes for at in positions if not args[at].is_contiguous())
-
-    return needed
+    return ON_A_CPU if device == "cpu" else {}
 
 
 def _gelu_backward(args: tuple[Any, ...], out: Any) -> int:
@@ -65,15 +56,16 @@ def _convolution_backward(args: tuple[Any, ...], out: Any) -> int:
     return 0 if transposed else cpu.backward(gradient, x, weight, stride, groups, wanted)
 
 
-ALWAYS: dict[Any, Workspace] = {
-    aten.native_layer_norm.default: _copied(0),
-    aten.native_layer_norm_backward.default: _copied(0, 1),
-    aten._log_softmax.default: _copied(0),
-    aten._log_softmax_backward_data.default: _copied(0, 1),
-    aten._softmax.default: _copied(0),
-    aten._softmax_backward_data.default: _copied(0, 1),
-    aten.embedding_dense_backward.default: _copied(0),
+IN_ONE_PIECE: dict[Any, tuple[int, ...]] = {
+    aten.native_layer_norm.default: (0,),
+    aten.native_layer_norm_backward.default: (0, 1),
+    aten._log_softmax.default: (0,),
+    aten._log_softmax_backward_data.default: (0, 1),
+    aten._softmax.default: (0,),
+    aten._softmax_backward_data.default: (0, 1),
+    aten.embedding_dense_backward.default: (0,),
 }
+"""Arguments that a kernel copies where they do not lie in one piece, on every device; what comes out does."""
 ON_A_CPU: dict[Any, Workspace] = {
     aten.convolution.default: _convolution,
     aten.convolution_backward.default: _convolution_backward,
