@@ -6,12 +6,12 @@ Nothing is downloaded but config.json, no weights are read, and of the audio the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from voxcli.api import Limits, Utterance
 from voxcli.data.batches import padding_of
-from voxcli.errors import RecipeError
+from voxcli.errors import RecipeError, VoxError
 from voxcli.memory import step
 from voxcli.memory.batch import label_length
 from voxcli.memory.calibration import constants as constants_of
@@ -19,7 +19,7 @@ from voxcli.memory.cards import Device
 from voxcli.memory.evaluation import trace_evaluation
 from voxcli.memory.fixed import Constants, fixed
 from voxcli.memory.frontier import Frontier
-from voxcli.memory.setup import Peak, Setup, Shape
+from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.workload import source, workload
 from voxcli.memory.worst import EvaluationShapes
 from voxcli.models.checkpoint import config_only
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 NARROW = 0.06
 """A margin below it is smaller than what the estimated part of the total may be off by."""
+_FOLLOWED = 3  # batches, where there is no frontier
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,7 @@ def predict(
         def phase(name: str, shape: Shape, peak: Peak) -> Phase:
             return Phase(name, shape, peak, fixed(device, setup, peak.total, constants=constants))
 
-        shape = _worst(setup, work.train)
-        peaks = step.trace_step(setup, shape).peaks
+        shape, peaks = _training(setup, work.train)
         phases = [phase("first step", shape, peaks.first), phase("later steps", shape, peaks.steady)]
         if work.evaluation is not None:
             progress.say("following an evaluation")
@@ -156,12 +156,16 @@ def predict(
     )
 
 
-def _worst(setup: Setup, shapes: Sequence[Shape]) -> Shape:
-    """The batch that needs most."""
-    if len(shapes) == 1:
-        return shapes[0]
-    totals = Frontier.fit(setup).totals(shapes)
-    return shapes[int(totals.argmax())]
+def _training(setup: Setup, shapes: Sequence[Shape]) -> tuple[Shape, StepPeaks]:
+    """The batch that needs most, and the peaks of a step with it."""
+    try:
+        frontier = Frontier.fit(setup)
+    except VoxError:  # a model that takes some sizes only: the likeliest are followed one by one
+        likely = sorted(shapes, key=lambda shape: shape.n_utterances * shape.duration)[-_FOLLOWED:]
+        followed = [(shape, step.trace_step(setup, shape).peaks) for shape in likely]
+        return max(followed, key=lambda pair: pair[1].worst.total)
+    shape = shapes[int(frontier.totals(shapes).argmax())]
+    return shape, frontier.peak(shape)
 
 
 def _evaluation(setup: Setup, recipe: Recipe, shapes: EvaluationShapes, limits: Limits) -> tuple[Shape, Peak]:
@@ -172,8 +176,14 @@ def _evaluation(setup: Setup, recipe: Recipe, shapes: EvaluationShapes, limits: 
         return shape.n_utterances * padded(shape.duration)
 
     chosen = {max(some, key=size) for some in (shapes.decoding, shapes.loss) if some}
-    traced = [(shape, trace_evaluation(setup, shape, recipe.decoding())) for shape in sorted(chosen)]
+    largest = [one for one in chosen if not any(one != other and _within(one, other) for other in chosen)]
+    traced = [(shape, trace_evaluation(setup, shape, recipe.decoding())) for shape in sorted(largest)]
     return max(traced, key=lambda pair: pair[1].total)
+
+
+def _within(one: Shape, other: Shape) -> bool:
+    """Whether a batch exceeds another one in nothing."""
+    return all(mine <= theirs for mine, theirs in zip(astuple(one), astuple(other), strict=True))
 
 
 def _suits(recipe: Recipe, device: Device) -> list[str]:
