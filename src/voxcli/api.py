@@ -268,11 +268,9 @@ class ModelFamily(Protocol):
 @runtime_checkable
 class Task(Protocol):
     """What is learned: features, batches, the loss, predictions and their scores. Optional beyond what is below:
-
     `trained_with_adapter: ClassVar[tuple[str, ...]]` names the layers that `[adapter]` trains whole and never
     quantises, because they are new or belong to the labels: `("lm_head",)`, `("projector", "classifier")`. The last
-    part of a layer's name counts; names that a model does not have are passed over; `modules_to_save` overrides them.
-    """
+    part of a layer's name counts; what a model does not have is passed over; `modules_to_save` overrides them."""
 
     metrics: ClassVar[tuple[str, ...]]
     """Names that `[evaluate] metrics` may hold, in the default order."""
@@ -334,19 +332,14 @@ class Engine(Protocol):
         ...
 
     def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> Sequence[Transcript | None]:
-        """Several recordings of any length, each (N,) at `sampling_rate`, in order. Short ones share a batch.
-
-        None stands for a recording for which the memory does not suffice, even alone.
-        """
+        """Several recordings of any length, each (N,) at `sampling_rate`, in order; None: does not fit the memory."""
         ...
 
 
 class Exporter(Protocol):
     """Turns a checkpoint into another format. Its fields are the KEY=VALUE of `vox export`. Optional beyond the method:
-
-    `ordinary: ClassVar[bool]` is True where the result is a folder that voxcli opens: it is then compared with the
-    checkpoint, logits and transcripts, before it is kept; the field `dtype` says how exact it can be.
-    """
+    `ordinary: ClassVar[bool]` is True where voxcli opens the result; it is then compared with the checkpoint, as
+    exactly as the field `dtype` allows, before it is kept."""
 
     def export(self, checkpoint: Path, out: Path) -> Path:
         """Write into the empty folder `out` and return it; it takes its final name afterwards. Raises `ModelError`."""
