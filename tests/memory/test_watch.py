@@ -75,6 +75,7 @@ def test_predicted_before_the_first_step_and_measured_after_the_last(project: Pr
     assert row.measured == end["memory"]["measured"]
     assert row.predicted == end["memory"]["predicted"]
     assert row.shape.n_utterances == 2
+    assert row.shape.n_labels > 3
 
 
 def test_a_device_that_is_too_small_is_said_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
