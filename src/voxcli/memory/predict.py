@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxcli.api import Limits, Utterance
@@ -23,8 +24,10 @@ from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.workload import source, workload
 from voxcli.memory.worst import EvaluationShapes
 from voxcli.models.checkpoint import config_only
+from voxcli.models.stand_in import lacks_tokenizer
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
+from voxcli.recipe.where import shown
 
 if TYPE_CHECKING:
     from voxcli.memory.search import Candidate
@@ -130,6 +133,7 @@ def predict(
             return label_length(recipe.task, bundle, utterance)
 
         work = workload(recipe, limits, bundle, found, count, duration=duration, labels=labels)
+        notes += _missing(recipe)
         progress.say("following the training step")
         constants = constants_of(device)
 
@@ -199,6 +203,14 @@ def _suits(recipe: Recipe, device: Device) -> list[str]:
     return []
 
 
+def _missing(recipe: Recipe) -> list[str]:
+    """What a plan made from config.json assumes in place of the checkpoint's other files."""
+    checkpoint = recipe.tables["model"].get("checkpoint")
+    if not isinstance(checkpoint, str) or not lacks_tokenizer(checkpoint) or recipe.task_name != "seq2seq":
+        return []
+    return [f"the tokenizer of {checkpoint} is not here: a token for about two bytes of text is assumed"]
+
+
 def _honest(device: Device, constants: Constants) -> list[str]:
     """How far the figures can be trusted."""
     if device.kind == "cuda":
@@ -211,8 +223,8 @@ def _honest(device: Device, constants: Constants) -> list[str]:
 
 def _model(recipe: Recipe) -> str:
     table = recipe.tables["model"]
-    name = table.get("checkpoint") or table.get("architecture") or ""
-    return f"{recipe.model_type} {name}".strip()
+    name = str(table.get("checkpoint") or table.get("architecture") or "")
+    return f"{recipe.model_type} {shown(Path(name)) if Path(name).is_absolute() else name}".strip()
 
 
 def _batch_rule(recipe: Recipe) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Corpus
 from voxcli.errors import ModelError
-from voxcli.models.checkpoint import explained, has_file, quietly, source
+from voxcli.models.checkpoint import explained, has_file, only_config, quietly, source
 from voxcli.models.ctc_head import replace_head
+from voxcli.models.stand_in import lacks_extractor
 
 if TYPE_CHECKING:
     from voxcli.models.ctc import CTC
@@ -26,6 +27,8 @@ def build(family: CTC, config: Any, corpus: Corpus, loading: dict[str, Any]) -> 
     loading.setdefault("dtype", torch.float32)
     old = tokenizer_of(family.checkpoint) if family.checkpoint is not None else None
     chosen = family.vocabulary or ("data" if old is None else "checkpoint")
+    if chosen == "checkpoint" and old is None and only_config():
+        chosen = "data"  # about as many classes: what a plan needs to know
     if chosen == "checkpoint" and old is None:
         raise ModelError(
             f"{family.checkpoint} has no vocabulary: it was trained without transcripts",
@@ -75,7 +78,7 @@ def feature_extractor(checkpoint: str | None, config: Any) -> Any:
     import transformers
     from transformers.models.auto.feature_extraction_auto import FEATURE_EXTRACTOR_MAPPING_NAMES
 
-    if checkpoint is not None:
+    if checkpoint is not None and not lacks_extractor(checkpoint):
         with quietly(), explained(checkpoint, "feature extractor"):
             return transformers.AutoFeatureExtractor.from_pretrained(checkpoint, **source(checkpoint))
     kind = config.model_type

@@ -113,7 +113,7 @@ class Whisper:
         Raises `ModelError` where the checkpoint is missing, is no Whisper, or does not know the language.
         """
         import torch
-        from transformers import WhisperForConditionalGeneration, WhisperProcessor
+        from transformers import WhisperForConditionalGeneration
 
         sizes = read_config(self.checkpoint)
         self._check_architecture(sizes)
@@ -123,7 +123,7 @@ class Whisper:
         with quietly(), explained(self.checkpoint, "model"):
             model = WhisperForConditionalGeneration.from_pretrained(self.checkpoint, **where, **changed, **loading)
         with quietly(), explained(self.checkpoint, "processor"):
-            processor = WhisperProcessor.from_pretrained(self.checkpoint, **where)
+            processor = self._processor(model.config, where)
         self._check_features(processor, model.config.num_mel_bins)
         generation.mend(model, processor.tokenizer)
         if generation.is_multilingual(model):
@@ -154,6 +154,27 @@ class Whisper:
             return clip_context.features(audio, extractor)
         mel: np.ndarray = extractor(audio, sampling_rate=extractor.sampling_rate, return_tensors="np")["input_features"]
         return mel[0]
+
+    def _processor(self, sizes: Any, where: dict[str, Any]) -> Any:
+        """The checkpoint's own; a plan made from config.json stands in for what is missing."""
+        from transformers import WhisperFeatureExtractor, WhisperProcessor, WhisperTokenizer
+
+        from voxcli.models import stand_in
+
+        no_tokenizer, no_extractor = (
+            stand_in.lacks_tokenizer(self.checkpoint),
+            stand_in.lacks_extractor(self.checkpoint),
+        )
+        if not (no_tokenizer or no_extractor):
+            return WhisperProcessor.from_pretrained(self.checkpoint, **where)
+        return WhisperProcessor(
+            stand_in.whisper_extractor(sizes)
+            if no_extractor
+            else WhisperFeatureExtractor.from_pretrained(self.checkpoint, **where),
+            stand_in.whisper_tokenizer(sizes)
+            if no_tokenizer
+            else WhisperTokenizer.from_pretrained(self.checkpoint, **where),
+        )
 
     def _choose_language(self, model: Any, processor: Any) -> None:
         """Language and task, in the generation config (decoding) and in the tokenizer (what a label begins with)."""
