@@ -130,15 +130,15 @@ NO_MEMORY = """
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_out_of_memory_names_the_batch_and_the_next_try(project: Project, backend: str) -> None:
+def test_where_no_utterance_fits_the_run_ends_with_the_repair(project: Project, backend: str) -> None:
     project.write({"no_memory.py": NO_MEMORY})
     result = project.run("train", "r.toml", f'backend.type="{backend}"', "--plugin", "no_memory.py").assert_code(1)
-    assert "error: step 1: out of memory on cpu with a batch of 3 utterances, " in result.err
-    assert "the same mean gradient in less memory" in result.err
-    assert "train.per_device_train_batch_size=1 train.gradient_accumulation_steps=4" in result.err
-    incident = next(entry for entry in log_of(project, "r") if "incident" in entry)
-    assert incident["incident"] == "memory"
-    assert len(incident["utterances"]) == 3
+    assert "error: step 3: out of memory on cpu in the forward pass of " in result.err
+    assert "not even one utterance fits, 3 steps in a row" in result.err
+    assert "= help: train.gradient_checkpointing=true" in result.err
+    incidents = [entry for entry in log_of(project, "r") if "incident" in entry]
+    assert {entry["incident"] for entry in incidents} == {"memory"}
+    assert len(incidents[0]["utterances"]) == 3
 
 
 NOT_FINITE = """

@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from voxcli.engines.ceiling import Size
 from voxcli.recipe.schema import Adapter, Quantization, Train
 from voxcli.train import guard
 
@@ -27,20 +28,32 @@ def test_a_long_batch_is_cut_in_the_message_only() -> None:
     assert len(error.utterances) == 40
 
 
-def test_out_of_memory_is_told_apart() -> None:
-    assert guard.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert guard.is_out_of_memory(MemoryError())
-    assert guard.is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
-    assert not guard.is_out_of_memory(RuntimeError("shape mismatch"))
-
-
 def test_out_of_memory_names_the_batch_and_the_next_try() -> None:
     error = guard.out_of_memory(
         incident("memory"), device=torch.device("cuda:0"), padded_duration=50.2, longest=25.1, ladder="try this"
     )
     expected = "step 12: out of memory on cuda:0 with a batch of 2 utterances, 50 s of padded audio, the longest 25.1 s"
     assert error.message == f"{expected}: clip0, clip1"
-    assert error.help == "try this. A changed recipe is another run: give it another `name`"
+    assert error.help == "try this"
+
+
+def test_batches_in_words() -> None:
+    assert guard.batch_of(Size(4, 2.5)) == "4 utterances, 10 s of padded audio, the longest 2.5 s"
+    assert guard.batch_of(Size(1, 2.5)) == "one utterance of 2.5 s"
+
+
+def test_a_batch_that_took_four_parts_names_a_quarter() -> None:
+    train = Train(batch_duration=100.0, gradient_accumulation_steps=2)
+    said = guard.next_try(train, None, None, count=9, longest=20.0, times=4)
+    assert said.startswith("train.batch_duration=25 train.gradient_accumulation_steps=8")
+    assert guard.next_try(train, None, None, count=9, longest=40.0, times=4).startswith("train.batch_duration=40 ")
+
+
+def test_what_leaves_the_optimizer_less_to_keep() -> None:
+    assert "adamw_bnb_8bit" in guard.next_optimizer(Train(), None)
+    assert "paged_adamw_8bit" in guard.next_optimizer(Train(optim="adamw_bnb_8bit"), None)
+    assert "LoRA" in guard.next_optimizer(Train(optim="paged_adamw_8bit"), None)
+    assert "adapter.r=4" in guard.next_optimizer(Train(optim="paged_adamw_8bit"), Adapter(r=8))
 
 
 def test_the_ladder_goes_from_the_same_result_to_another_method() -> None:

@@ -74,7 +74,7 @@ class Accelerate:
 
         train, model, parameters = run.recipe.train, run.bundle.model, run.parameters
         made = optimizer.build(model, train, run.device)
-        Update.of(made, failed=run.shortage.optimizer, exhausted=run.shortage.optimizer_exhausted)
+        update = Update.of(made, failed=run.shortage.optimizer, exhausted=run.shortage.optimizer_exhausted)
         scheduler = schedule.build(made, train, run.length, higher_is_better=run.higher_is_better)
         # small float16 gradients would vanish without a scale that grows as far as they allow
         scaler = torch.amp.GradScaler(run.device.type) if train.mixed_precision == "fp16" else None
@@ -106,10 +106,12 @@ class Accelerate:
             norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm)
             facts, interrupted = gradients.check(step, figures, norm)
             facts["learning_rate"] = float(made.param_groups[0]["lr"])
-            if not gradients.nothing:
-                scaler.step(made) if scaler else made.step()
+            update.skip = gradients.nothing
             if scaler and present:
+                scaler.step(made)
                 scaler.update()
+            else:
+                made.step()
             schedule.after_step(scheduler)
             facts["seconds"] = time.perf_counter() - begin
             run.after_step(step, moving, facts=facts, interrupted=interrupted)

@@ -193,9 +193,8 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
             self.update: Update | None = None
             super().__init__(**settings, callbacks=[Told(self)])
             # DistributedDataParallel adds gradients up within the backward pass: no process repeats it alone
-            self.gradients = Gradients(
-                run, backward=self.accelerator.backward, scaled=self.args.fp16, alone=run.world == 1
-            )
+            alone = run.world == 1 and not self.is_deepspeed_enabled
+            self.gradients = Gradients(run, backward=self.accelerator.backward, scaled=self.args.fp16, alone=alone)
             self.begun = time.perf_counter()
 
         def create_optimizer(self, *args: Any, **given: Any) -> Any:

@@ -4,7 +4,8 @@ What differs between backends comes in: how the loss is scaled for float16, and 
 
 Where memory runs out the whole step is computed again from the beginning, with the batch that did not fit in halves:
 what a failed backward pass has left in the gradients cannot be told from what belongs there. The generators go back to
-where the step began, so that batches that are not cut draw the same masks; losses and counts of the halves add up.
+where the step began, so that batches that are not cut draw the same masks, and so do the running means of batch
+normalisation; losses and counts of the halves add up.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Gradients:
         """
         run = self._run
         bundle = run.bundle.replace(model=model)
-        generators = randomness.capture()
+        generators, statistics = randomness.capture(), randomness.statistics(model)
         parts = run.shortage.parts(step)
         while True:
             figures = torch.zeros(2, device=run.device)
@@ -84,6 +85,7 @@ class Gradients:
             release()
             parts = run.shortage.cut(step, parts, index, where=where, said=said)
             randomness.restore(generators)
+            randomness.restore_statistics(statistics)
         if not self._scale and run.world > 1:  # this process had nothing: the others wait for its count
             self._scale = self._first_scale(0.0)
         run.shortage.settled(step, parts)

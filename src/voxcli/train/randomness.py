@@ -1,5 +1,7 @@
 """The random generators that a training step draws from: seed them, keep their state, put it back.
 
+What else a forward pass leaves behind, the running means of batch normalisation, is kept and put back in the same way.
+
 Augmentation is not among them: it is seeded by (seed, epoch, utterance id), see `voxcli.data.loading`. What is left is
 dropout, LayerDrop and SpecAugment inside the models, which draw from torch, numpy and Python.
 """
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _NormBase
 
 
 def seed_all(seed: int) -> None:
@@ -46,6 +49,19 @@ def restore(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"])
+
+
+def statistics(model: torch.nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The buffers that a training pass changes, each with a copy of what it holds now; for `restore_statistics`."""
+    norms = [module for module in model.modules() if isinstance(module, _NormBase) and module.training]
+    return [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers(recurse=False)]
+
+
+def restore_statistics(kept: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Put back what `statistics` returned."""
+    with torch.no_grad():
+        for buffer, copy in kept:
+            buffer.copy_(copy)
 
 
 @contextlib.contextmanager

@@ -63,7 +63,8 @@ class Shortage:
         if self._first is None:
             self._first = (part, where)
         alone = len(part.positions) == 1
-        self._record(where=where, said=said, step=step, part=part, cut=not alone)
+        goes_on = "without it" if alone else "in halves"
+        self._record(where=where, said=said, step=step, part=part, goes_on=goes_on)
         if alone:
             self._alone.update(part.ids)
             self._run.set_aside([(part.ids[0], f"does not fit the memory, even alone ({part.size.duration:.1f} s)")])
@@ -122,7 +123,7 @@ class Shortage:
 
     def fatal(self, step: Step, part: Part, *, where: str, said: str) -> TrainingError:
         """The error where this process may not repeat its work alone."""
-        self._record(where=where, said=said, step=step, part=part, cut=False)
+        self._record(where=where, said=said, step=step, part=part, goes_on="no")
         return guard.out_of_memory(
             self._run.incident(step, "memory", utterances=tuple(part.ids), logged=False),
             device=self._run.device,
@@ -144,7 +145,7 @@ class Shortage:
 
     def optimizer(self, said: str) -> None:
         """The optimizer's step ran out of memory, and is taken again for the parameters that have not moved."""
-        self._record(where="optimizer", said=said, cut=False)
+        self._record(where="optimizer", said=said, goes_on="with the rest")
         if "optimizer" not in self._said:
             self._said.add("optimizer")
             self._run.progress.say(
@@ -162,7 +163,7 @@ class Shortage:
 
     def evaluated(self, size: Size, said: str, cut: bool) -> None:
         """A batch of an evaluation did not fit; it goes on in halves where it was `cut`."""
-        self._record(where="evaluation", said=said, size=size, cut=cut)
+        self._record(where="evaluation", said=said, size=size, goes_on="in halves" if cut else "without it")
         if cut and "evaluation" not in self._said:
             self._said.add("evaluation")
             self._run.progress.say(
@@ -192,7 +193,7 @@ class Shortage:
         *,
         where: str,
         said: str,
-        cut: bool,
+        goes_on: str,
         step: Step | None = None,
         part: Part | None = None,
         size: Size | None = None,
@@ -208,7 +209,7 @@ class Shortage:
             entry["padding"] = round(max(0.0, 1 - math.fsum(durations) / size.padded), 4) if size.padded else 0.0
         if size is not None:
             entry |= {"n_utterances": size.n_utterances, "padded_seconds": round(size.padded, 3)}
-        entry |= {"goes_on": "in halves" if cut else "without it" if size is not None else "again", "said": said}
+        entry |= {"goes_on": goes_on, "said": said}
         if run.rank == 0:
             run.log(entry)
         else:  # the others write no log, but this is theirs alone

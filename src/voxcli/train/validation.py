@@ -59,6 +59,8 @@ def evaluate(run: Run) -> dict[str, float]:
     for theirs, *figures in processes.gather((texts, total, count)):
         pairs.update(theirs)
         sums += figures
+    if not pairs:  # neither readable nor small enough: an error rate of nothing would be the best of all
+        return {}
     references = [pairs[name][0] for name in sorted(pairs)]  # in one order, however many processes there are
     hypotheses = [pairs[name][1] for name in sorted(pairs)]
     scores = {name: METRICS[name].compute(hypotheses, references) for name in run.metrics}
