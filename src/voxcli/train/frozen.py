@@ -29,10 +29,9 @@ def keep_statistics(model: nn.Module) -> None:
 
     In training mode it would drift with every batch, and no adapter is saved with what it drifted to.
     """
-    module: Any
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not getattr(module.weight, "requires_grad", True):
-            module.train = functools.partial(_stay, module)
+            module.__dict__["train"] = functools.partial(_stay, module)
 
 
 def cast(model: nn.Module, dtype: torch.dtype) -> int:
