@@ -6,12 +6,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import torch
 
+from voxcli.api import Bundle, Utterance
 from voxcli.memory import calibration, machine, watch
 from voxcli.memory.cards import Device
+from voxcli.memory.setup import Shape
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc
 
@@ -126,12 +130,30 @@ def test_a_run_that_goes_on_predicts_again(project: Project, monkeypatch: pytest
     assert len(calibration.rows()) == 1
 
 
+def test_a_gpu_says_what_its_allocator_and_others_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {
+        "max_memory_allocated": 700,
+        "memory_reserved": 800,
+        "max_memory_reserved": 900,
+        "mem_get_info": (100, 2000),
+    }
+    for name, size in sizes.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, size=size: size)
+    resets: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", resets.append)
+    run = SimpleNamespace(device=torch.device("cuda", 0), rank=0)
+    watched = watch.Watch(cast(Any, run))
+    batch = SimpleNamespace(ids=["a", "b"], padded_duration=6.0, tensors={"labels": torch.zeros(2, 5)})
+    assert watched.step(cast(Any, [batch])) == 700
+    watched.evaluated()
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 650)
+    assert watched.step(cast(Any, [batch])) == 700, "the highest of the run"
+    assert resets == [run.device]
+    assert watched._measured() == {"tensors": 700, "reserved": 900, "beside": 2000 - 100 - 800}
+    assert watched._largest == Shape(2, 3.0, 5)
+
+
 def test_a_task_that_cannot_count_labels_is_asked_about_the_longest_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from types import SimpleNamespace
-    from typing import cast
-
-    from voxcli.api import Bundle, Utterance
-
     texts = ["a" * n for n in range(100)]
     run = SimpleNamespace(
         bundle=Bundle(model=None, processor=None, family=cast(Any, None)),
