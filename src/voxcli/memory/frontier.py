@@ -46,8 +46,8 @@ class Rows:
     """Of forward and backward pass, (features,)."""
     moved: Floats = field(repr=False)
     """Bytes that operations return, (features,)."""
-    n_ops: int
-    """Operations of the whole model's forward and backward pass."""
+    n_kernels: int
+    """Operations of the whole model's forward and backward pass that write something."""
 
     @cached_property
     def total(self) -> Floats:
@@ -131,6 +131,23 @@ class Frontier:
         return float(self.rows.moved @ self.frames.features(shape))
 
     @property
+    def n_trained(self) -> int:
+        """Parameters that are trained."""
+        return sum(math.prod(size) for size in self.weights.sizes)
+
+    @property
+    def paged(self) -> int:
+        """Bytes of optimizer states that can be paged out to main memory."""
+        return optimizers.paged_bytes(self.weights.sizes, self.setup.train.optim)
+
+    @cached_property
+    def beside_activations(self) -> int:
+        """Bytes of weights, gradients and optimizer states: what lies in memory between two steps."""
+        rounding = BLOCK if self.setup.device == "cuda" else 1
+        gradients = sum(4 * n + -(4 * n) % rounding for n in map(math.prod, self.weights.sizes))
+        return int(self._fixed.sum()) + self._states + gradients
+
+    @property
     def _rows_of_step(self) -> Rows:
         return self.accumulating if self.setup.train.gradient_accumulation_steps > 1 else self.rows
 
@@ -170,7 +187,7 @@ def _rows(small: Recording, large: Recording, sizes: tuple[Floats, Floats], grow
     times = np.ones(small.n_ops)
     for repeat in small.repeats:
         times[repeat.first : repeat.after] = repeat.times
-    counted = (times @ flops, times @ moved, int(times.sum()))
+    counted = (times @ flops, times @ moved, int(times[small.moved > 0].sum()))
     by_part, ops, layers, last = _expanded(small, growth)
     places = [_renamed(small.places[op], layer, small) for op, layer in zip(ops, layers, strict=True)]
     held = last[_GRADIENTS]
@@ -194,7 +211,8 @@ def _expanded(made: Recording, growth: Floats) -> tuple[Floats, list[int], list[
     became = made.received < made.ends
     np.add.at(births, (made.begins, made.kinds), growth)
     np.add.at(changes, (made.received[became], made.kinds[became]), -growth[became])
-    np.add.at(changes, (made.received[became], _GRADIENTS), growth[became])
+    gradients = np.full(int(became.sum()), _GRADIENTS)
+    np.add.at(changes, (made.received[became], gradients), growth[became])
     kinds_at_end = np.where(became, _GRADIENTS, made.kinds)
     np.add.at(changes, (made.ends, kinds_at_end), -growth * (made.ends < n_ops)[:, None])
     for repeat in made.repeats:  # what all layers leave for something after them, which frees it at once
@@ -205,7 +223,9 @@ def _expanded(made: Recording, growth: Floats) -> tuple[Floats, list[int], list[
     alive = np.cumsum(births + changes, axis=0)
     before = alive - births  # as an operation begins
 
-    pieces, ops, layers = [], [], []
+    pieces: list[Floats] = []
+    ops: list[int] = []
+    layers: list[int] = []
     offset = np.zeros(alive.shape[1:])
     at = 0
     for repeat in made.repeats:
@@ -242,7 +262,7 @@ def _renamed(place: tuple[str, str], layer: int, made: Recording) -> tuple[str, 
 
 
 def _pruned(
-    by_part: Floats, places: list[tuple[str, str]], last: Floats, flops: Floats, moved: Floats, n_ops: int
+    by_part: Floats, places: list[tuple[str, str]], last: Floats, flops: Floats, moved: Floats, n_kernels: int
 ) -> Rows:
     """Without the rows that another one exceeds in every term."""
     total = by_part.sum(axis=1)
@@ -254,7 +274,7 @@ def _pruned(
             continue
         kept.append(int(row))
         highest = np.vstack([highest, total[row]])
-    return Rows(by_part[kept], [places[row] for row in kept], last, flops, moved, n_ops)
+    return Rows(by_part[kept], [places[row] for row in kept], last, flops, moved, n_kernels)
 
 
 _LARGE = np.asarray([float(feature(16.0, 500.0, 500.5, 100.0)) for feature in FEATURES.values()])

@@ -223,6 +223,7 @@ def record(setup: Setup, shape: Shape, found: Sequence[Stack] = ()) -> tuple[Rec
     labels = Blank(alone, bundle_of(alone, depth), shape).tensors().get("labels")
     with traced(alone, shape, depth=depth, counter=Recorder) as (step, tracker):
         step.forward_backward()
+        assert isinstance(tracker, Recorder)
         made = tracker.recording()
     n_labels = shape.n_labels if labels is None else labels.numel() // shape.n_utterances
     repeats = [repeat for stack in found for repeat in _repeats(stack, made.places)]
