@@ -1,8 +1,9 @@
 """What is not trained stays as it is, and may be kept in half precision: half the bytes, the same products.
 
 Under autocast a linear layer or a convolution computes with a half-precision copy of its weight, made for each batch.
-A weight that is never updated may as well be stored so: nothing is rounded that would not be rounded anyway. All other
-frozen weights (norms, positions, tables that are only looked up) stay float32, because autocast leaves them so.
+A weight that is never updated may as well be stored so: nothing is rounded that would not be rounded anyway, but for
+a table of tokens that is an output layer too. All other frozen weights (norms, positions, tables that are only looked
+up) stay float32, because autocast leaves them so.
 """
 
 from __future__ import annotations
