@@ -43,11 +43,49 @@ def test_it_resolves(file: Shipped, vox_project: Callable[..., Project]) -> None
             '[[data]]\ntype = "sample-speech"',
             '[model]\ncheckpoint = "someone/model"',
         ]
+        if "[model]" not in file.path.read_text(encoding="utf-8").replace("#     [model]", ""):
+            lines.append('type = "whisper"')  # a preset for any model
         project.write({source: "\n".join(lines)})
     out = project.run("recipe", "check", source).assert_ok().out
     assert f"{source}: no problems" in out
     warned = {line.partition("]")[0] for line in out.splitlines() if line.startswith("warning")}
     assert warned <= {"warning[R017"}, "a path of another machine is all that may be missing"
+
+
+@pytest.mark.parametrize("file", [one for one in FILES if one.kind == "preset"], ids=lambda one: one.name)
+def test_a_preset_trains_a_tiny_model(file: Shipped, vox_project: Callable[..., Project]) -> None:
+    """All of it but the precision, which a CPU has not: bf16 takes the place of fp16."""
+    pytest.importorskip("bitsandbytes")
+    from voxcli.testing_models import tiny_ctc, tiny_whisper
+
+    project = vox_project()
+    project.speech("data", n=4)
+    ctc = file.name.startswith("ctc")
+    (tiny_ctc if ctc else tiny_whisper)(project.path / "tiny")
+    language = "" if ctc else 'language = "tr"'
+    project.write({"r.toml": f"""
+        extends = "{file.name}"
+        name = "r"
+        [[data]]
+        type = "manifest"
+        path = "data/manifest.csv"
+        [model]
+        type = "{"ctc" if ctc else "whisper"}"
+        checkpoint = "tiny"
+        {language}
+        [train]
+        max_steps = 2
+        mixed_precision = "bf16"
+        use_cpu = true
+        [evaluate]
+        max_new_tokens = 4
+    """})  # fmt: skip
+    half = ["train.frozen_dtype=bfloat16"] if "frozen_dtype" in file.path.read_text(encoding="utf-8") else []
+    project.run("train", "r.toml", *half).assert_ok()
+    steps = [entry for entry in _lines(project.path / "runs" / "r" / "log.jsonl") if "loss" in entry]
+    assert [entry["step"] for entry in steps] == [1, 2]
+    assert all(entry["grad_norm"] > 0 for entry in steps)
+    project.run("evaluate", "runs/r", "--json").assert_ok()
 
 
 SENTENCES = {
