@@ -7,6 +7,7 @@ two and of three items show which dimensions are the batch's.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,11 @@ class Blank:
             for key, value in self._first.items()
             if isinstance(value, torch.Tensor)
         }
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all its tensors."""
+        return sum(math.prod(size) * self._first[key].itemsize for key, size in self._sizes.items())
 
     def tensors(self) -> dict[str, Any]:
         """The batch with empty tensors, in whatever mode is in force."""

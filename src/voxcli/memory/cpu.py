@@ -1,4 +1,4 @@
-"""What a convolution on a CPU takes for itself while it runs: oneDNN's copies in its own layout, and its scratch.
+"""What a convolution or an attention on a CPU takes for itself while it runs: copies in another layout, and scratch.
 
 Rules that reproduce what torch's allocator counts (torch 2.13, oneDNN 3, float32 and bfloat16, one and two threads) to
 a few per cent of the scratch; benchmarks/memory_cpu.py compares whole steps. A GPU's convolutions are another matter,
@@ -85,3 +85,18 @@ def _grouped(x: torch.Tensor, groups: int) -> bool:
 def _copy(x: torch.Tensor) -> int:
     """One channel lies in memory as it is wanted."""
     return x.nbytes if x.shape[1] > 1 else 0
+
+
+def attention(query: torch.Tensor, key: torch.Tensor, *, backward: bool) -> int:
+    """Each thread's blocks of scores (ATen/native/cpu/FlashAttentionKernel.cpp)."""
+    n_queries, size = query.shape[2], query.shape[3]
+    rows = min(256 if n_queries >= 768 else 64 if n_queries >= 192 else 32, n_queries)
+    scores = 4 * rows * min(512, key.shape[2])
+    packed = scores // 2 if query.dtype != torch.float32 else 0
+    threads = torch.get_num_threads()
+    return threads * (packed + (2 * scores if backward else scores + 8 * rows + 4 * rows * size))
+
+
+def half_product(inner: int) -> int:
+    """A matrix product in half precision over `inner` elements: each thread's packed columns and sums in float32."""
+    return torch.get_num_threads() * (128 * inner + 65_024)

@@ -37,6 +37,8 @@ def environment(setup: Setup, made: Built, tracker: Tracker) -> Iterator[None]:
             stack.enter_context(fake.masks_of_models(stand_ins))
             if setup.device == "cuda":
                 stack.enter_context(cuda.emulated(setup.capability))
+            if setup.backend == "transformers" and setup.train.mixed_precision != "no":
+                stack.enter_context(_wrapped_by_accelerate(setup, made.bundle.model))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(made.mode)
             stack.enter_context(tracker)
@@ -45,3 +47,20 @@ def environment(setup: Setup, made: Built, tracker: Tracker) -> Iterator[None]:
     finally:
         if collected:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _wrapped_by_accelerate(setup: Setup, model: Any) -> Iterator[None]:
+    """The Trainer's accelerate computes the forward pass under autocast and gives out float32."""
+    from accelerate.utils import convert_outputs_to_fp32
+
+    def forward(*args: Any, **keys: Any) -> Any:
+        with autocast(setup):
+            return inner(*args, **keys)
+
+    inner = model.forward
+    model.forward = convert_outputs_to_fp32(forward)
+    try:
+        yield
+    finally:
+        del model.forward

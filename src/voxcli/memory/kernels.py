@@ -56,6 +56,20 @@ def _convolution_backward(args: tuple[Any, ...], out: Any) -> int:
     return 0 if transposed else cpu.backward(gradient, x, weight, stride, groups, wanted)
 
 
+def _attention(args: tuple[Any, ...], out: Any) -> int:
+    return cpu.attention(args[0], args[1], backward=False)
+
+
+def _attention_backward(args: tuple[Any, ...], out: Any) -> int:
+    return cpu.attention(args[1], args[2], backward=True)
+
+
+def _product(args: tuple[Any, ...], out: Any) -> int:
+    """The last argument is the second matrix."""
+    matrix = args[-1]
+    return cpu.half_product(matrix.shape[-2]) if matrix.dtype in _HALF else 0
+
+
 IN_ONE_PIECE: dict[Any, tuple[int, ...]] = {
     aten.native_layer_norm.default: (0,),
     aten.native_layer_norm_backward.default: (0, 1),
@@ -73,5 +87,8 @@ ON_A_CPU: dict[Any, Workspace] = {
     aten._safe_softmax.default: lambda args, out: int(args[0].numel()),
     aten.native_batch_norm_backward.default: lambda args, out: int(args[1].nbytes),
     aten.mean.dim: _mean,
+    aten._scaled_dot_product_flash_attention_for_cpu.default: _attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attention_backward,
+    **dict.fromkeys((aten.mm.default, aten.addmm.default, aten.bmm.default), _product),
     **dict.fromkeys(_PAIRS, _mixed),
 }

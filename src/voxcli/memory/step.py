@@ -22,6 +22,7 @@ from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.shapes import Depth
 from voxcli.memory.tracker import BLOCK, Tracker
 from voxcli.train import mean
+from voxcli.train.optimizer import NAMES, groups
 
 __all__ = ["Recording", "StepTrace", "bundle_of", "record", "trace_evaluation", "trace_step", "traced"]
 
@@ -95,8 +96,11 @@ def traced(
     tracker = counter(model, rounding=BLOCK if setup.device == "cuda" else 1, events=events, curve=curve)
     with environment(setup, made, tracker):
         tracker.hold_model(model)
-        optimizer = optimizers.build(model, train, setup.device)
+        optimizer = _optimizer(setup, model)
         on_the_cpu = setup.device == "cpu"
+        waiting = train.gradient_accumulation_steps - accumulated
+        if on_the_cpu and waiting:  # a step's batches are read before it begins
+            tracker.add("batch", waiting * blanks[0].n_bytes)
         with tracker.part("batch"):
             here = [blank.tensors() for blank in blanks] if on_the_cpu else []
 
@@ -151,3 +155,19 @@ def _moved(blank: batches.Blank, tracker: Tracker) -> dict[str, Any]:
     """A batch on a GPU: a copy, which lives as long as the loss needs it."""
     with tracker.part("batch"):
         return blank.tensors()
+
+
+def _optimizer(setup: Setup, model: torch.nn.Module) -> Any:
+    """The optimizer that the backend makes."""
+    train = setup.train
+    if setup.backend != "transformers":
+        return optimizers.build(model, train, setup.device)
+    known = train.optim in NAMES
+    if known and train.optim not in ("adamw_torch", "adamw_torch_fused"):
+        return optimizers.build(model, train, setup.device)
+    # the Trainer's own AdamW works on all tensors at once on a GPU, and one by one on a CPU; of optimizers that are
+    # not known here the same is assumed
+    rates = groups(model.named_parameters(), weight_decay=train.weight_decay)
+    if train.optim == "adamw_torch_fused":
+        return torch.optim.AdamW(rates, lr=train.learning_rate, fused=True)
+    return torch.optim.AdamW(rates, lr=train.learning_rate, foreach=setup.device == "cuda")
