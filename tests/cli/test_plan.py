@@ -117,7 +117,7 @@ def test_the_screen_of_a_recipe_that_does_not_fit(
 def test_the_screen_of_a_recipe_that_fits(
     project: Project, predicted: Callable[..., None], snapshot: Callable[[str, str], None]
 ) -> None:
-    as_it_is = candidate("", 3.9, {}, speed=1.0)
+    as_it_is = candidate("the recipe as it is", 3.9, {}, speed=1.0)
     predicted(with_rows(3.2, candidates=[as_it_is, CHECKPOINTING], recommended=as_it_is, helps_most=None))
     result = project.run("plan", "r.toml", "--gpu", "8GiB").assert_ok()
     snapshot(result.out, "plan_fits.txt")

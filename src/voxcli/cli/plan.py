@@ -200,16 +200,22 @@ def _show_measured(measured: list[Measurement]) -> None:
 
 def _next(prediction: Prediction, arguments: list[str]) -> None:
     """How to go on where something can be done."""
-    if prediction.recommended is not None and prediction.recommended.changes:
+    found, chosen = prediction.candidates or [], prediction.recommended
+    if chosen is not None and chosen.changes:
         import shlex
 
-        console.write(f"\nnext: {shlex.join(['vox', 'plan', *arguments])} --apply")
+        row = next(number for number, one in enumerate(found, start=1) if one is chosen)
+        other = "; --choice N another one" if len(found) > 1 else ""
+        console.write(f"\nnext: {shlex.join(['vox', 'plan', *arguments])} --apply\n      writes row {row}{other}")
 
 
 def _given(gpu: str | None, ram: str | None, duration: float | None, labels: int | None) -> list[str]:
     """The options that decide what is planned, as they were given."""
     options = {"--gpu": gpu, "--ram": ram, "--duration": duration, "--labels": labels}
-    return [str(part) for option, value in options.items() if value is not None for part in (option, value)]
+    given = {
+        option: f"{value:g}" if isinstance(value, float) else str(value) for option, value in options.items() if value
+    }
+    return [part for pair in given.items() for part in pair]
 
 
 def _write(made: Edit | None, prediction: Prediction, *, yes: bool) -> int:

@@ -5,23 +5,25 @@ Nothing is downloaded but config.json, no weights are read, and of the audio the
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from voxcli.api import Limits, Utterance
-from voxcli.data.batches import padding_of
+from voxcli.data.batches import lengthened, padding_of
 from voxcli.errors import RecipeError, VoxError
 from voxcli.memory import step
 from voxcli.memory.batch import label_length
 from voxcli.memory.calibration import constants as constants_of
 from voxcli.memory.cards import Device
 from voxcli.memory.evaluation import trace_evaluation
-from voxcli.memory.fixed import Constants, fixed
+from voxcli.memory.fixed import Constants, fixed, needed
 from voxcli.memory.frontier import Frontier
+from voxcli.memory.search import Candidate, Evaluation, Found
+from voxcli.memory.search import search as find_what_fits
 from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
-from voxcli.memory.workload import source, workload
+from voxcli.memory.workload import Workload, source, workload
 from voxcli.memory.worst import EvaluationShapes
 from voxcli.models.checkpoint import config_only
 from voxcli.models.stand_in import lacks_tokenizer
@@ -29,11 +31,10 @@ from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 from voxcli.recipe.where import shown
 
-if TYPE_CHECKING:
-    from voxcli.memory.search import Candidate
-
 NARROW = 0.06
 """A margin below it is smaller than what the estimated part of the total may be off by."""
+RESTING = ("weights", "trained weights", "gradients", "optimizer")
+"""Parts that lie in memory whatever the batch."""
 _FOLLOWED = 3  # batches, where there is no frontier
 
 
@@ -121,7 +122,9 @@ def predict(
     `RecipeError` for a precision that the device does not have.
     """
     notes = _suits(recipe, device)
-    with config_only():
+    with config_only(), warnings.catch_warnings():
+        # frozen convolutions, which re-entrant checkpointing has nothing to do for
+        warnings.filterwarnings("ignore", message="None of the inputs have requires_grad")
         limits = recipe.model.limits()
         progress.say("reading the data" if duration is None else "the data are not read")
         found = source(recipe, limits, by_hand=duration is not None, progress=progress)
@@ -145,6 +148,7 @@ def predict(
         if work.evaluation is not None:
             progress.say("following an evaluation")
             phases.append(phase("evaluation", *_evaluation(setup, recipe, work.evaluation, limits)))
+        better = _searched(setup, recipe, device, constants, work, phases, limits, progress) if search else None
     trained = sum(one.numel() for one in bundle.model.parameters() if one.requires_grad)
     return Prediction(
         model=_model(recipe),
@@ -155,8 +159,46 @@ def predict(
         data=found.text,
         batch_rule=_batch_rule(recipe),
         phases=phases,
-        notes=[*notes, *work.notes, *_honest(device, constants)],
+        notes=[*notes, *work.notes, *(better.notes if better is not None else ()), *_honest(device, constants)],
         setup=setup,
+        candidates=better.candidates if better is not None else None,
+        helps_most=better.helps_most if better is not None else None,
+        recommended=better.recommended if better is not None else None,
+    )
+
+
+def _searched(
+    setup: Setup,
+    recipe: Recipe,
+    device: Device,
+    constants: Constants,
+    work: Workload,
+    phases: Sequence[Phase],
+    limits: Limits,
+    progress: Progress,
+) -> Found:
+    """What else fits the device."""
+    evaluation = next((phase for phase in phases if phase.name == "evaluation"), None)
+    known = None
+    if evaluation is not None:
+        padded = padding_of(recipe.model, limits) or float
+        resting = sum(evaluation.peak.parts.get(part, 0) for part in RESTING)
+        known = Evaluation(
+            batch_duration=recipe.evaluate.batch_duration,
+            activations=evaluation.peak.total - resting,
+            smallest=padded(evaluation.shape.duration),
+            trace=lambda other: trace_evaluation(other, evaluation.shape, recipe.decoding()),
+        )
+    return find_what_fits(
+        setup,
+        work.clips,
+        usable=device.usable,
+        needed=lambda other, peak: needed(device, other, peak, constants=constants),
+        half=device.half,
+        evaluation=known,
+        stretch=float(lengthened([1.0], recipe.augment)[0]),
+        max_labels=limits.max_label_length,
+        progress=progress,
     )
 
 

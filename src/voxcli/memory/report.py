@@ -50,11 +50,12 @@ def lines(prediction: Prediction) -> list[str]:
 def _facts(prediction: Prediction) -> Iterator[str]:
     device = prediction.device
     share = prediction.trained_parameters / max(prediction.parameters, 1)
-    there = gib(device.usable) if device.usable == device.total else f"{gib(device.usable)} of {gib(device.total)}"
+    size = "" if gib(device.total) in device.name else f" of {gib(device.total)}"
+    kept = "" if device.usable == device.total else f", of which a run can have {gib(device.usable)}"
     for name, text in (
         ("model", prediction.model),
         ("parameters", f"{prediction.trained_parameters:,} trained of {prediction.parameters:,} ({share:.1%})"),
-        ("device", f"{device.name}: {there} for a run"),
+        ("device", f"{device.name}{size}{kept}"),
         ("data", prediction.data),
         ("worst batch", f"{shape_text(prediction.phases[0].shape)} ({prediction.batch_rule})"),
     ):
@@ -119,15 +120,13 @@ def _candidates(prediction: Prediction) -> Iterator[str]:
     if len(found) > len(shown):
         yield f"    and {len(found) - len(shown)} more: --json has them"
     helps = prediction.helps_most
-    if helps is not None and helps.changes:
+    if helps is not None and helps.changes and not (prediction.fits and not prediction.narrow):
         changes = ", ".join(change_text(key, value) for key, value in helps.changes.items())
         yield from _wrapped(f"{changes} ({gib(prediction.total)} -> {gib(helps.total)})", "saves most by itself: ")
 
 
 def described(candidate: Candidate) -> str:
     """What a candidate does, and what it costs in data."""
-    if not candidate.changes:
-        return "the recipe as it is"
     lost = f", {1 - candidate.data_kept:.1%} of the audio left out" if candidate.data_kept < 1 else ""
     return f"{candidate.label}{lost}"
 

@@ -155,7 +155,8 @@ class _Search:
             key = train.mixed_precision, train.gradient_checkpointing
             self._products[key] = made.flops(self._typical)
         if not variant.changes:
-            self.own_total = self._candidate(variant, made, {}, (), Batching.of(train), self._clips).total
+            own = self._candidate(variant, made, {}, (), Batching.of(train), self._clips)
+            self.own_total = self._beside_evaluation(own).total
         return made
 
     def fitting(self, variant: Variant, frontier: Frontier) -> list[Candidate]:
@@ -176,7 +177,8 @@ class _Search:
         batching = Batching.of(variant.setup.train)
         if variant.changes:
             one_key = len([key for key in variant.changes if key != "train.learning_rate"]) == 1
-            return [self._candidate(variant, frontier, {}, (), batching, self._clips)] if one_key else []
+            whole = self._candidate(variant, frontier, {}, (), batching, self._clips)
+            return [self._beside_evaluation(whole)] if one_key else []
         made = []
         for words, changes in optimizers(variant.setup):
             if changes:
@@ -187,6 +189,15 @@ class _Search:
             made.append(
                 self._candidate(variant, other, smaller.changes(batching), (smaller.words,), smaller, self._clips)
             )
+        made = [self._beside_evaluation(one) for one in made]
+        if (known := self._evaluation) is not None and known.batch_duration / 2 >= known.smallest:
+            whole = self._candidate(variant, frontier, {}, (), batching, self._clips)
+            changed = replace(
+                whole,
+                changes={"evaluate.batch_duration": known.batch_duration / 2},
+                label=f"evaluation batches of {known.batch_duration / 2:g} s",
+            )
+            made.append(self._beside_evaluation(changed, share=0.5))
         return made
 
     def _fitted(self, variant: Variant, frontier: Frontier, changes: Mapping[str, Any], words: str) -> Candidate | None:
@@ -282,7 +293,7 @@ class _Search:
         changes, label, evaluation = dict(candidate.changes), candidate.label, candidate.resting
         evaluation += self._activations_of(candidate)
         if needed > self._usable:
-            free = self._largest(candidate.setup) - candidate.resting
+            free = self._largest(candidate.setup, room=ROOM) - candidate.resting
             duration = known.batch_duration * free / max(self._activations_of(candidate), 1)
             duration = max(float(math.floor(duration)), known.smallest)
             evaluation = candidate.resting + round(self._activations_of(candidate) * duration / known.batch_duration)
@@ -294,6 +305,14 @@ class _Search:
         total = max(candidate.total, needed)
         margin = 1.0 - total / self._usable
         return replace(candidate, changes=changes, label=label, evaluation=evaluation, total=total, margin=margin)
+
+    def _beside_evaluation(self, candidate: Candidate, *, share: float = 1.0) -> Candidate:
+        """With what evaluation batches need, a `share` of the recipe's, whether or not that fits."""
+        if self._evaluation is None:
+            return candidate
+        evaluation = candidate.resting + round(share * self._activations_of(candidate))
+        total = max(candidate.total, self._needed(candidate.setup, evaluation))
+        return replace(candidate, total=total, margin=1.0 - total / self._usable, evaluation=evaluation)
 
     def _activations_of(self, candidate: Candidate) -> int:
         """Bytes of an evaluation beside what rests in memory; traced where they decide."""
@@ -309,12 +328,13 @@ class _Search:
                 self._activations[key] = peak.total - sum(peak.parts.get(part, 0) for part in _RESTING)
         return self._activations[key]
 
-    def _largest(self, setup: Setup) -> int:
-        """The highest peak of tensors that the device has room for, bytes."""
+    def _largest(self, setup: Setup, *, room: float) -> int:
+        """The highest peak of tensors that leaves a share of the device free, bytes."""
         low, high = 0, self._usable
         while high - low > 2**16:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._needed(setup, middle) <= self._usable else (low, middle)
+            fits = self._needed(setup, middle) <= self._usable * (1.0 - room)
+            low, high = (middle, high) if fits else (low, middle)
         return low
 
     def _typical_clip(self) -> Shape:
@@ -358,7 +378,7 @@ def _recommended(found: list[Candidate]) -> Candidate | None:
 
     def effort(one: Candidate) -> tuple[Any, ...]:
         narrow = one.margin < ROOM
-        return one.data_kept < 1.0, narrow, METHODS.index(one.method), -one.speed, len(one.changes)
+        return one.data_kept < 1.0, narrow, METHODS.index(one.method), len(one.changes), -one.speed
 
     own = next((one for one in found if not one.changes), None)
     return own if own is not None else min(found, key=effort, default=None)
