@@ -12,6 +12,8 @@ predictions for a card.
     predicted   tensors of the traced step, and cuBLAS's workspaces      measured   torch.cuda.max_memory_allocated
     reserved    the traced allocations through our model of the allocator           torch.cuda.max_memory_reserved
     in all      with the CUDA context                                               used on the device (nvidia-smi)
+
+The rows in the JSON also say what the allocator would reserve with expandable segments, and the least it can do with.
 """
 
 from __future__ import annotations
@@ -214,10 +216,12 @@ def run_case(case: Case, folder: Path, device: str, card: str | None = None) -> 
     if device == "cuda":
         cublas = cublas_workspaces(here.capability)
         kept = [(("cuBLAS", thread), cublas // 2) for thread in range(2)]
-        reserved = allocator.reserved([*kept, *(trace.events or ())])
+        events = [*kept, *(trace.events or ())]
+        reserved = allocator.reserved(events)
         row["predicted"] = {key: value + cublas for key, value in row["predicted"].items()}
         row["predicted"] |= {"reserved": reserved, "in all": reserved + CONTEXT}
-        row["predicted"]["expandable"] = allocator.reserved([*kept, *(trace.events or ())], expandable=True)
+        row["predicted"]["expandable"] = allocator.reserved(events, expandable=True)
+        row["predicted"]["least"] = allocator.smallest_capacity(events)
     if card:
         return row | {"skipped": "predicted only"}
     if needed(here, setup, trace.peaks.worst.total) > here.usable:
