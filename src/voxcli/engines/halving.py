@@ -6,6 +6,7 @@ the frames it passed through, and with them every tensor in their variables.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -22,6 +23,8 @@ _SAID = (
     "ALLOC_FAILED",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED, CUFFT_ALLOC_FAILED
     "std::bad_alloc",
 )
+_SAID_WHOLLY = ("could not create a primitive", "could not create a memory object")
+"""All that oneDNN says where a convolution on a processor gets no memory (seen with torch 2.13 under a limit)."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -32,7 +35,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error)
     # torch has no class of its own for a processor's memory
-    return isinstance(error, RuntimeError) and any(said in text for said in _SAID)
+    return isinstance(error, RuntimeError) and (text.strip() in _SAID_WHOLLY or any(said in text for said in _SAID))
 
 
 def forget(error: BaseException) -> None:
@@ -46,7 +49,8 @@ def forget(error: BaseException) -> None:
 
 
 def release() -> None:
-    """Give back what nothing refers to: cycles of Python objects, and the device allocator's cached blocks."""
+    """Give back what nothing refers to: cycles of Python objects, cached blocks of the device, free pages of the heap."""
+    import ctypes
     import gc
 
     import torch
@@ -56,6 +60,8 @@ def release() -> None:
         torch.cuda.empty_cache()
     elif torch.backends.mps.is_available():
         torch.mps.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # malloc_trim(3) is glibc's
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Halving(Generic[_Clip, _Out]):

@@ -43,6 +43,8 @@ class Shortage:
         self._empty = 0
         self._first: tuple[Part, str] | None = None
         """The first part of the present step that did not fit, and where that was."""
+        self.happened = False
+        """Whether any batch of this session did not fit: its steps do not show what whole batches need."""
 
     # -------------------------------------------------------------------------------------------------------- training
 
@@ -91,11 +93,16 @@ class Shortage:
         pieces = [one for one in parts if one.batch is part.batch]
         lost = len(part.positions) > sum(len(one.positions) for one in pieces)
         times = math.ceil(len(part.positions) / max((len(one.positions) for one in pieces), default=1))
+        again = "the step was taken again in smaller parts"
+        if not lost:
+            becomes = f"Nothing is lost: {again} with the same gradient, and so are later batches of this size"
+        elif parts:
+            becomes = f"{again[0].upper()}{again[1:]}, without what does not fit alone"
+        else:
+            becomes = "Nothing of it fits, and the weights stay as they were"
         run.progress.say(
-            f"step {run.state.step + 1}: out of memory on {run.device} in the {where} of "
-            f"{guard.batch_of(part.size)}. Nothing is lost: the step was taken again in smaller parts"
-            f"{', without what does not fit alone' if lost else ' with the same gradient'}, and so are later batches "
-            f"of this size. A run without it: {self.advice(part, count=1 if lost else None, times=times)}"
+            f"step {run.state.step + 1}: out of memory on {run.device} in the {where} of {guard.batch_of(part.size)}. "
+            f"{becomes}. A run without it: {self.advice(part, count=1 if lost else None, times=times)}"
         )
 
     def kept(self, step: Step, parts: list[Part]) -> tuple[float, float]:
@@ -199,6 +206,7 @@ class Shortage:
         size: Size | None = None,
     ) -> None:
         run = self._run
+        self.happened = self.happened or where != "evaluation"
         # an evaluation belongs to the step that was taken, all else to the one that is being taken
         entry: dict[str, Any] = {"step": run.state.step + (where != "evaluation"), "incident": "memory"}
         entry["where"] = where.removesuffix(" pass")
