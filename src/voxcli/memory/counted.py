@@ -43,7 +43,7 @@ def count_step(
     with _counting(model.train(), here) as count:
         trained = optimizer.build(model, train, here)
         scaler = torch.amp.GradScaler(here.type) if train.mixed_precision == "fp16" else None
-        count.tracker.hold(_tensors_of(batch), "batch")
+        count.tracker.hold(_tensors_of(batch, here), "batch")
         for _ in range(steps):
             count.begin()
             trained.zero_grad(set_to_none=True)
@@ -62,7 +62,7 @@ def count_evaluation(
     here, model = torch.device(setup.device), made.model
     tensors = batches.tensors(setup, made, batch) if isinstance(batch, Shape) else batch
     with _counting(model.eval(), here) as count, torch.no_grad():
-        count.tracker.hold(_tensors_of([tensors]), "batch")
+        count.tracker.hold(_tensors_of([tensors], here), "batch")
         count.begin()
         count.tracker.phase = "decoding"
         with devices.autocast(here, setup.train.mixed_precision):
@@ -161,7 +161,9 @@ class _Count:
 
 def _with_workspace(peak: Peak, total: int) -> Peak:
     """The allocator's total; what the tracker did not see is workspace."""
-    parts = {**peak.parts, "workspace": peak.parts.get("workspace", 0) + total - peak.total}
+    unseen = total - peak.total
+    at = "workspace" if unseen >= 0 else "activations"
+    parts = {**peak.parts, at: peak.parts.get(at, 0) + unseen}
     return Peak(total=total, parts=parts, phase=peak.phase, where=peak.where)
 
 
@@ -191,8 +193,10 @@ def _scales_of(model: torch.nn.Module) -> Iterator[torch.Tensor]:
                     yield value
 
 
-def _tensors_of(batch: Sequence[dict[str, Any]]) -> list[torch.Tensor]:
-    return [value for tensors in batch for value in tensors.values() if isinstance(value, torch.Tensor)]
+def _tensors_of(batch: Sequence[dict[str, Any]], here: torch.device) -> list[torch.Tensor]:
+    """The tensors that lie in the device's memory before a step begins."""
+    values = [value for tensors in batch for value in tensors.values() if isinstance(value, torch.Tensor)]
+    return [value for value in values if value.device.type == here.type]
 
 
 class Allocations:
