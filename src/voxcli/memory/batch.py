@@ -49,6 +49,15 @@ class Blank:
         }
 
     @property
+    def chosen(self) -> dict[tuple[int, ...], int]:
+        """Shape of a boolean tensor -> how many of its elements are true."""
+        return {
+            tuple(size): math.ceil(float(self._first[key].float().mean()) * math.prod(size))
+            for key, size in self._sizes.items()
+            if self._first[key].dtype == torch.bool
+        }
+
+    @property
     def n_bytes(self) -> int:
         """Of all its tensors."""
         return sum(math.prod(size) * self._first[key].itemsize for key, size in self._sizes.items())

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
+_LONGEST = 14
 _SMALL = 20_480
 """A single clip with fewer input elements is left to torch's own kernel (ATen/native/Convolution.cpp, use_mkldnn)."""
 
@@ -21,7 +22,7 @@ def forward(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor, stride: Se
     if not _by_onednn(x, weight, stride, groups):
         return 0
     straight = 0 if x.is_contiguous() else x.nbytes
-    if _grouped(x, groups):  # by matrix products, from columns
+    if _by_columns(x, weight, groups):
         return straight + out.nbytes
     copies = _copy(x) + weight.nbytes + out.nbytes
     return straight + max(copies - out.nbytes, out.nbytes)
@@ -41,27 +42,24 @@ def backward(
     threads = torch.get_num_threads()
     of_input = x.nbytes if wanted[0] else 0
     of_weight = weight.nbytes if wanted[1] else 0
-    strided = max(stride) > 1
+    strided, half, depthwise = max(stride) > 1, x.dtype != torch.float32, 1 < groups == x.shape[1]
+    by_columns = _by_columns(x, weight, groups)
+    columns = math.prod(gradient.shape[2:]) * math.prod(weight.shape[1:]) * x.element_size()
+    per_clip = gradient.nbytes // gradient.shape[0]
+    in_float32 = weight.numel() * 4
     phases = [0]
-    if _grouped(x, groups):
-        columns = 32 * gradient.numel() // gradient.shape[0] * x.element_size() // 4
-        if wanted[0]:
-            phases += [x.nbytes + threads * columns, 2 * x.nbytes]
-        if wanted[1]:
-            in_float32 = weight.numel() * 4
-            sums = 4 * threads if x.dtype == torch.float32 else 2 + 2 * threads
-            phases.append(of_input + weight.nbytes + sums * in_float32 + threads * columns)
-    else:
-        per_clip = gradient.nbytes // gradient.shape[0]
-        if wanted[0]:
-            scratch = threads * per_clip if strided else 0
-            phases.append(gradient.nbytes + weight.nbytes + x.nbytes + scratch)
-            twice = strided and (groups == 1 or x.dtype != torch.float32)
-            phases.append((3 if twice else 2) * x.nbytes)
-        if wanted[1]:
-            half = x.dtype != torch.float32
-            scratch = threads * (weight.numel() * 4 + per_clip + x.nbytes // x.shape[0]) if half else 0
-            phases.append(of_input + gradient.nbytes + _copy(x) + weight.nbytes + scratch)
+    if wanted[0]:
+        scratch = threads * per_clip if strided else 0
+        copies = x.nbytes + threads * columns if by_columns else gradient.nbytes + weight.nbytes + x.nbytes + scratch
+        twice = strided and (groups == 1 or half)
+        phases += [copies, (3 if twice and not by_columns else 2) * x.nbytes]
+    if wanted[1] and (by_columns or (depthwise and not strided)):
+        workers = threads if groups > 1 else 1
+        sums = 2 + 2 * workers if half else 4 * workers
+        phases.append(of_input + weight.nbytes + sums * in_float32 + workers * columns)
+    elif wanted[1]:
+        scratch = threads * (in_float32 + per_clip + x.nbytes // x.shape[0]) if half else 0
+        phases.append(of_input + gradient.nbytes + _copy(x) + weight.nbytes + scratch)
     if wanted[1]:
         phases.append(of_input + 2 * weight.nbytes)
     straight = sum(one.nbytes for one in (gradient, x) if not one.is_contiguous())
@@ -77,9 +75,9 @@ def _by_onednn(x: torch.Tensor, weight: torch.Tensor, stride: Sequence[int], gro
     return groups > 1 or x.shape[0] > 1 or x.numel() > _SMALL
 
 
-def _grouped(x: torch.Tensor, groups: int) -> bool:
-    """Several channels a group; one a group has kernels like a dense convolution's."""
-    return 1 < groups < x.shape[1]
+def _by_columns(x: torch.Tensor, weight: torch.Tensor, groups: int) -> bool:
+    """By matrix products: several channels a group, or a kernel too long for those that are generated."""
+    return 1 < groups < x.shape[1] or max(weight.shape[2:]) > _LONGEST
 
 
 def _copy(x: torch.Tensor) -> int:

@@ -23,12 +23,15 @@ def autocast(setup: Setup) -> Any:
 
 
 @contextlib.contextmanager
-def environment(setup: Setup, made: Built, tracker: Tracker) -> Iterator[None]:
-    """Fake tensors, counted, with the kernels of the device."""
+def environment(
+    setup: Setup, made: Built, tracker: Tracker, chosen: dict[tuple[int, ...], int] | None = None
+) -> Iterator[None]:
+    """Fake tensors, counted, with the kernels of the device. `chosen`: how many elements of masks are set, by shape."""
     collected = gc.isenabled()
     gc.collect(1)
     gc.disable()  # what a cycle holds is freed at the same place in every trace
     stand_ins = fake.StandIns(tracker, device=setup.device)
+    stand_ins.chosen.update(chosen or {})
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(quietly())

@@ -35,7 +35,7 @@ def trace_evaluation(setup: Setup, shape: Shape, decoding: Decoding, *, training
     model = made.bundle.model
     blank = batches.Blank(setup, made.bundle, shape)
     tracker = Tracker(model, rounding=BLOCK if setup.device == "cuda" else 1)
-    with environment(setup, made, tracker):
+    with environment(setup, made, tracker, blank.chosen):
         tracker.hold_model(model)
         if training:
             _hold_training(setup, model, tracker)

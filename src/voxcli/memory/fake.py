@@ -16,7 +16,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from voxcli.errors import ModelError
+from voxcli.errors import ModelError, VoxError
 from voxcli.memory import kernels
 
 if TYPE_CHECKING:
@@ -206,8 +206,17 @@ def explained(model: Any) -> Iterator[None]:
     name = type(model).__name__
     try:
         yield
+    except VoxError:
+        raise
     except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
-        raise ModelError(
-            f"the memory of {name} cannot be predicted: {error.func} depends on values, which are not there",
-            help="measure it instead: vox plan RECIPE --measure",
-        ) from error
+        raise _untraceable(name, f"{error.func} depends on values, which are not there") from error
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise _untraceable(name, f"{type(error).__name__}: {lines[0]}") from error
+
+
+def _untraceable(name: str, reason: str) -> ModelError:
+    return ModelError(
+        f"the memory of {name} cannot be predicted: {reason}",
+        help="measure it instead: vox plan RECIPE --measure",
+    )

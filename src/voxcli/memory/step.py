@@ -94,7 +94,7 @@ def traced(
     accumulated = min(train.gradient_accumulation_steps, 2)
     blanks = [batches.Blank(setup, made.bundle, shape) for _ in range(accumulated)]
     tracker = counter(model, rounding=BLOCK if setup.device == "cuda" else 1, events=events, curve=curve)
-    with environment(setup, made, tracker):
+    with environment(setup, made, tracker, blanks[0].chosen):
         tracker.hold_model(model)
         optimizer = _optimizer(setup, model)
         on_the_cpu = setup.device == "cpu"
