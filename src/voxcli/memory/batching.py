@@ -1,4 +1,4 @@
-"""The keys of `[train]` that decide how large a batch is -> smaller batches with the same clips in an optimizer step."""
+"""The keys of `[train]` that decide a batch's size -> smaller batches with as many clips in an optimizer step."""
 
 from __future__ import annotations
 

@@ -131,6 +131,11 @@ class Frontier:
         return float(self.rows.moved @ self.frames.features(shape))
 
     @property
+    def states(self) -> int:
+        """Bytes of optimizer states."""
+        return self._states
+
+    @property
     def n_trained(self) -> int:
         """Parameters that are trained."""
         return sum(math.prod(size) for size in self.weights.sizes)
@@ -266,14 +271,14 @@ def _pruned(
 ) -> Rows:
     """Without the rows that another one exceeds in every term."""
     total = by_part.sum(axis=1)
+    different = np.unique(np.rint(total), axis=0, return_index=True)[1]
     kept: list[int] = []
-    highest = np.empty((0, total.shape[1]))
-    # of a large batch, an early row is likely to exceed the others
-    for row in np.argsort(-total @ _LARGE, kind="stable"):
-        if len(kept) and (highest >= total[row] - 1.0).all(axis=1).any():
-            continue
-        kept.append(int(row))
-        highest = np.vstack([highest, total[row]])
+    highest = np.empty_like(total)
+    # what is high for a large batch is likely to exceed the others
+    for row in different[np.argsort(-total[different] @ _LARGE, kind="stable")]:
+        if not (highest[: len(kept)] >= total[row] - 1.0).all(axis=1).any():
+            highest[len(kept)] = total[row]
+            kept.append(int(row))
     return Rows(by_part[kept], [places[row] for row in kept], last, flops, moved, n_kernels)
 
 

@@ -243,6 +243,7 @@ def stacks(setup: Setup) -> tuple[Stack, ...]:
     if setup.adapter is None or not (set(_NOT_ALIKE) & set(_changed(setup.adapter))):
         plain = setup.replace(adapter=None, quantization=None)  # they change all layers alike, and cost time to build
         plain = plain.with_train(gradient_checkpointing=False, frozen_dtype="float32")
+        plain = plain.replace(family=_unfrozen(plain.family))
     key = repr((plain.family, plain.corpus.characters, plain.corpus.labels, plain.adapter, plain.train))
     if key not in _stacks:
         _stacks[key] = _find(bundle_of(plain).model, bundle_of(plain, DEPTH).model)
@@ -254,6 +255,12 @@ def stacks(setup: Setup) -> tuple[Stack, ...]:
         for name in names
         if name == stack.name or name.endswith(f".{stack.name}")
     )
+
+
+def _unfrozen(family: Any) -> Any:
+    """A family without the keys that freeze a stack as a whole, or nothing of it."""
+    keys = {key: False for key in ("freeze_encoder", "freeze_feature_encoder") if getattr(family, key, False) is True}
+    return replace(family, **keys) if keys else family
 
 
 def _find(whole: nn.Module, short: nn.Module) -> tuple[Stack, ...]:

@@ -28,6 +28,7 @@ LEAST_KEPT = 0.5
 """A proposal that leaves out more than half of the audio is none."""
 ROOM = 0.06
 """A margin that the estimated part of the total cannot eat up; what is recommended has it where anything does."""
+_SMALL = 0.02  # of the device: optimizer states below it are not worth another optimizer
 _RESTING = ("weights", "trained weights", "gradients", "optimizer")
 
 
@@ -110,6 +111,9 @@ def search(
     notes: list[str] = []
     with progress.task("looking for what fits", total=len(tried), unit="variants") as bar:
         for variant in tried:
+            bar.advance(1)
+            if looking.pointless(variant):
+                continue
             try:
                 frontier = looking.frontier(variant)
             except (VoxError, Mismatch) as error:
@@ -117,7 +121,6 @@ def search(
             else:
                 found += looking.fitting(variant, frontier)
                 singles += looking.singles(variant, frontier)
-            bar.advance(1)
     found.sort(key=lambda one: (-one.speed * one.data_kept, METHODS.index(one.method), len(one.changes)))
     own = looking.own_total
     better = [one for one in singles if own is None or one.total < own]
@@ -145,6 +148,7 @@ class _Search:
         self._activations: dict[Any, int] = {}
         self._typical = self._typical_clip()
         self._pace: float | None = None  # s of audio a second, of the recipe as it is
+        self._enough: set[bool] = set()  # with or without checkpointing, LoRA fits with the recipe's batches
         self.own_total: int | None = None
 
     def frontier(self, variant: Variant) -> Frontier:
@@ -159,16 +163,26 @@ class _Search:
             self.own_total = self._beside_evaluation(own).total
         return made
 
+    def pointless(self, variant: Variant) -> bool:
+        """Whether the same without quantisation fits with the recipe's batches: a quantised base is slower."""
+        train = variant.setup.train
+        return variant.method in ("int8", "nf4") and train.gradient_checkpointing in self._enough
+
     def fitting(self, variant: Variant, frontier: Frontier) -> list[Candidate]:
         """The variant with the optimizer and the batches with which it fits; empty where none does."""
-        made = []
+        made: list[Candidate] = []
         for words, changes in optimizers(variant.setup):
+            if changes and frontier.states < _SMALL * self._usable:
+                break
             setup = _with_train(variant.setup, changes)
             candidate = self._fitted(variant, frontier.for_setup(setup), changes, words)
             if candidate is None:
                 continue
             made.append(candidate)
-            if not {"train.batch_duration", "train.per_device_train_batch_size"} & set(candidate.changes):
+            smaller = {"train.batch_duration", "train.per_device_train_batch_size"} & set(candidate.changes)
+            if not smaller and candidate.margin >= ROOM:
+                if variant.method == "lora" and candidate.margin >= ROOM:
+                    self._enough.add(variant.setup.train.gradient_checkpointing)
                 break  # smaller states would gain nothing
         return made
 

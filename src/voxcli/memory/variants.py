@@ -44,15 +44,14 @@ def variants(setup: Setup, *, half: str = "no") -> Iterator[Variant]:
     it has none.
     """
     own = setup.train.mixed_precision
-    precisions = [own] if own != "no" or half == "no" or setup.device == "cpu" else [own, half]
+    best = own if own != "no" or setup.device == "cpu" else half
     for method in METHODS:
-        for precision in precisions:
+        # half precision comes with whatever else is changed: where the device has it, float32 is no better
+        for precision in dict.fromkeys([own, best] if method == "as it is" else [best]):
             made = _with_precision(_with_method(setup, method, precision), setup, precision)
             if made is None:
                 continue
             for checkpointing in sorted({False, True}, key=lambda one: one != setup.train.gradient_checkpointing):
-                if precision == "no" and half != "no" and method in ("int8", "nf4"):
-                    continue  # bitsandbytes computes in half precision
                 yield _with_checkpointing(made, setup, checkpointing)
 
 
