@@ -108,7 +108,7 @@ def test_every_operation_may_fail_once(name: str, step: int) -> None:
     for key, weight in plainly.items():
         assert torch.equal(calm[0][key], weight), "taking it in parts changes nothing"
     assert calm[2] >= 1
-    for at in range(1, calm[2] + 1):
+    for at in range(1, calm[2] + 1, 1 + calm[2] // 30):  # all of them but where there are hundreds
         shaken = result(MADE[name], step, (at,))
         assert_equal(calm, shaken)
         assert len(shaken[3]) == 1

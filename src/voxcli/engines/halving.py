@@ -49,7 +49,7 @@ def forget(error: BaseException) -> None:
 
 
 def release() -> None:
-    """Give back what nothing refers to: cycles of Python objects, cached blocks of the device, free pages of the heap."""
+    """Give back what nothing refers to: cycles of objects, cached blocks of the device, free pages of the heap."""
     import ctypes
     import gc
 
