@@ -9,10 +9,27 @@ from typing import Any, cast
 import pytest
 
 from voxcli.memory.cards import MIB, find
-from voxcli.memory.fixed import CONTEXT, FRAGMENTATION, Constants, fixed, needed, tensors_that_fit
+from voxcli.memory.fixed import (
+    CONTEXT,
+    FRAGMENTATION,
+    FRAGMENTATION_EXPANDABLE,
+    FRAGMENTATION_OF_LENGTHS,
+    Constants,
+    fixed,
+    fragmentation,
+    needed,
+    tensors_that_fit,
+)
 from voxcli.memory.machine import ram
 from voxcli.memory.setup import Setup
+from voxcli.models.whisper import Whisper
 from voxcli.recipe.schema import Train
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked_of_the_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def setup(**train: Any) -> Setup:
@@ -24,15 +41,28 @@ def test_on_a_card() -> None:
     assert list(parts) == ["context", "cuBLAS", "fragmentation"]
     assert parts["context"] == CONTEXT
     assert parts["cuBLAS"] == 2 * 8_519_680
-    assert parts["fragmentation"] == pytest.approx(FRAGMENTATION * (4000 * MIB + parts["cuBLAS"]), abs=1)
+    assert parts["fragmentation"] == pytest.approx(FRAGMENTATION_OF_LENGTHS * (4000 * MIB + parts["cuBLAS"]), abs=1)
     assert fixed(find("h100"), setup())["cuBLAS"] == 64 * MIB
 
 
+def test_what_the_allocator_loses_depends_on_the_lengths_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = dataclasses.replace(setup(), family=Whisper(checkpoint="x"))
+    clip = dataclasses.replace(setup(), family=Whisper(checkpoint="x", encoder_context="clip"))
+    found = [fragmentation(one) for one in (window, clip, setup())]
+    assert found == [FRAGMENTATION, FRAGMENTATION_OF_LENGTHS, FRAGMENTATION_OF_LENGTHS]
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        with monkeypatch.context() as there:
+            there.setenv(name, "max_split_size_mb:64, expandable_segments: True")
+            assert fragmentation(clip) == FRAGMENTATION_EXPANDABLE
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:False")
+    assert fragmentation(window) == FRAGMENTATION
+
+
 def test_measured_runs_take_the_place_of_published_values() -> None:
-    measured = Constants(context=300 * MIB, fragmentation=0.01, runs=3)
+    measured = Constants(context=300 * MIB, missing=0.02, runs=3)
     parts = fixed(find("t4"), setup(), 1000 * MIB, constants=measured)
     assert parts["context"] == 300 * MIB
-    assert parts["fragmentation"] < 11 * MIB
+    assert parts["correction"] == 20 * MIB
     assert measured.source == "measured in 3 runs on this device"
     assert "not measured" in Constants().source
 

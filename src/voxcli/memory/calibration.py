@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxcli.data.cache import cache_folder
 from voxcli.memory import cards
-from voxcli.memory.fixed import CONTEXT, FRAGMENTATION, MIB, Constants
+from voxcli.memory.fixed import CONTEXT, MIB, Constants
 from voxcli.memory.setup import Shape
 
 if TYPE_CHECKING:
@@ -122,7 +122,6 @@ def constants(device: Device, past: Sequence[Row] | None = None) -> Constants:
         return Constants()
     return Constants(
         context=round(statistics.median(beside)) if beside else CONTEXT,
-        fragmentation=FRAGMENTATION,
         missing=max(0.0, statistics.median(missing)) if missing else 0.0,
         runs=max(len(beside), len(missing)),
     )
