@@ -242,6 +242,27 @@ def test_a_plan_of_a_real_recipe(real: Project) -> None:
     assert steady["tensors"] > found["phases"]["first step"]["parts"]["trained weights"]
 
 
+def test_a_search_of_a_real_recipe(real: Project) -> None:
+    roomy = json.loads(real.run("plan", "r.toml", "--ram", "8GiB", "--json").assert_ok().out)
+    own = roomy["candidates"][roomy["recommended"] - 1]
+    assert own["changes"] == {}
+    assert (own["speed"], own["data_kept"]) == (1.0, 1.0)
+    assert own["total"] == pytest.approx(roomy["total"], rel=0.001), "the search and the table say the same"
+    small = f"{roomy['total'] - 1000}B"
+    result = real.run("plan", "r.toml", "--ram", small, "--apply", "--yes").assert_ok()
+    assert "does not fit" in result.out
+    assert "\n+" in result.err
+    assert "next: vox train r.toml" in result.err
+    again = json.loads(real.run("plan", "r.toml", "--ram", small, "--no-search", "--json").assert_ok().out)
+    assert again["fits"] is True, "what was written fits"
+
+
+def test_a_recipe_that_is_nobodys_to_change_is_told_before_the_search(project: Project) -> None:
+    result = project.run("plan", "quickstart", "--apply", "--yes").assert_code(2)
+    assert "shipped with voxcli" in result.err
+    assert "importing torch" not in result.err
+
+
 def test_a_plan_needs_neither_weights_nor_data(real: Project) -> None:
     for file in (real.path / "base").iterdir():
         if file.name != "config.json":

@@ -95,6 +95,10 @@ def plan(
         from voxcli.recipe import render
 
         console.say(render.findings(resolved.warnings, resolved.places))
+    if apply and resolved.path is not None:
+        from voxcli.recipe.edit import edit
+
+        edit(resolved.path, {}, overrides or ())  # a file that is nobody's to change is told before the search
     progress = console.progress()
     progress.say("importing torch and transformers")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -226,12 +230,12 @@ def _write(made: Edit | None, prediction: Prediction, *, yes: bool) -> int:
             return EXIT_OK
         console.say("nothing that was tried fits: nothing is written")
         return EXIT_FAILED
-    console.say(made.difference())
+    console.say("\n" + made.difference())
     if not yes and not typer.confirm(f"write this into {made.path}?", err=True):
         console.say("nothing is written")
         return EXIT_FAILED
     made.write()
-    console.say(f"wrote {made.path}")
+    console.say(f"wrote {made.path}\nnext: vox train {made.path}")
     return EXIT_OK
 
 

@@ -5,6 +5,7 @@ Nothing is downloaded but config.json, no weights are read, and of the audio the
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
@@ -186,7 +187,7 @@ def _searched(
         known = Evaluation(
             batch_duration=recipe.evaluate.batch_duration,
             activations=evaluation.peak.total - resting,
-            smallest=padded(evaluation.shape.duration),
+            smallest=math.ceil(10 * padded(evaluation.shape.duration)) / 10,
             trace=lambda other: trace_evaluation(other, evaluation.shape, recipe.decoding()),
         )
     return find_what_fits(
