@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -33,10 +33,9 @@ class StepTrace:
 
     peaks: StepPeaks
     events: list[tuple[int, int]] | None = field(repr=False)
-    """Every allocation (number, bytes) and release (number, -bytes), in order, weights first; the last step's
-    begin is `steady`."""
+    """Every allocation (number, bytes) and release (number, -bytes) of two whole steps, in order, weights first."""
     n_ops: int
-    """Operations of a steady step."""
+    """Operations of a step."""
     flops: float
     """Of the forward and backward passes of one batch, with what checkpointing computes again."""
 
@@ -58,16 +57,12 @@ def trace_step(setup: Setup, shape: Shape, *, depth: Depth | None = None, events
     Raises `ModelError` for a model that cannot run without values, `VoxError` for a shape it does not take.
     """
     with traced(setup, shape, depth=depth, events=events) as (step, tracker):
+        before = tracker.n_ops
         first = step()
-        n_ops = tracker.n_ops
-        tracker.flops = 0
-        steady = step()
-        return StepTrace(
-            StepPeaks(first, steady),
-            tracker.events,
-            tracker.n_ops - n_ops,
-            tracker.flops / (2 if setup.train.gradient_accumulation_steps > 1 else 1),
-        )
+        n_ops = tracker.n_ops - before
+        flops = tracker.flops / len(step.blanks)
+        steady = step() if events else step.steady()
+        return StepTrace(StepPeaks(first, steady), tracker.events, n_ops, flops)
 
 
 def record(setup: Setup, shape: Shape, *, depth: Depth | None = None) -> Recording:
@@ -118,6 +113,8 @@ class Step:
     blanks: list[batches.Blank]
     here: list[dict[str, Any]]
     """On a CPU, the batches of the step: they lie in memory before it begins."""
+    _gradients: Peak = field(default_factory=lambda: Peak(0), init=False)
+    _states: int = field(default=0, init=False)
 
     def __call__(self) -> Peak:
         """Run one step; return its peak."""
@@ -125,14 +122,30 @@ class Step:
         tracker.start()
         self.optimizer.zero_grad(set_to_none=True)
         figures = self.forward_backward()
+        self._gradients = tracker.peak()
         factor = 1.0 / figures[1].clamp(min=1.0)
         parameters = [one for one in model.parameters() if one.requires_grad]
         with tracker.part("workspace"):
             norm = mean.finish(parameters, factor=factor, max_norm=train.max_grad_norm)
+        before = tracker.part_bytes("optimizer")
         with tracker.optimizer_step():
             self.optimizer.step()
+        self._states = tracker.part_bytes("optimizer") - before
         del norm
         return tracker.peak()
+
+    def steady(self) -> Peak:
+        """The peak of a second step, without taking it whole: forward and backward as in the first, beside the states
+        that it has left; and the optimizer once more, with the gradients that are there.
+        """
+        tracker, before = self.tracker, self._gradients
+        tracker.start()
+        with tracker.optimizer_step():
+            self.optimizer.step()
+        update = tracker.peak()
+        total = before.total + self._states
+        parts = {**before.parts, "optimizer": before.parts["optimizer"] + self._states}
+        return max(update, replace(before, total=total, parts=parts), key=lambda peak: peak.total)
 
     def forward_backward(self) -> torch.Tensor:
         """The gradients of every micro-batch; returns the sums of losses and counts."""

@@ -152,6 +152,10 @@ class Tracker(TorchDispatchMode):
         parts = dict(zip(PARTS, self._peak_parts, strict=True))
         return Peak(total=self._peak, parts=parts, phase=self._peak_phase, where=self._peak_where)
 
+    def part_bytes(self, part: str) -> int:
+        """Live bytes of a part now."""
+        return self._parts[KINDS[part]]
+
     def place(self) -> str:
         """The module at work, also in a backward pass; empty where it is not known."""
         return "" if self._modules is None else self._modules.at_work()
