@@ -59,6 +59,7 @@ def made_up(need: float, *, device: str = "8GiB", **changes: Any) -> predict.Pre
         device=cards.find(device),
         constants=Constants(),
         data="train 10,234 (12:03:04 h), validation 500 (40:00 min)",
+        padded_to=30.0,
         batch_rule="batch_duration 240 s, 2 a step",
         phases=phases,
         setup=cast(Setup, None),

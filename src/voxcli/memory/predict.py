@@ -68,6 +68,8 @@ class Prediction:
     device: Device
     constants: Constants
     data: str
+    padded_to: float
+    """s that the model makes of the worst batch's clips."""
     batch_rule: str
     """The keys that decide the size of a batch, in words."""
     phases: list[Phase]
@@ -158,6 +160,7 @@ def predict(
         device=device,
         constants=constants,
         data=found.text,
+        padded_to=(padding_of(recipe.model, limits) or float)(shape.duration),
         batch_rule=_batch_rule(recipe),
         phases=phases,
         notes=[*notes, *work.notes, *(better.notes if better is not None else ()), *_honest(device, constants)],

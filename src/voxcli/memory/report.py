@@ -57,14 +57,16 @@ def _facts(prediction: Prediction) -> Iterator[str]:
         ("parameters", f"{prediction.trained_parameters:,} trained of {prediction.parameters:,} ({share:.1%})"),
         ("device", f"{device.name}{size}{kept}"),
         ("data", prediction.data),
-        ("worst batch", f"{shape_text(prediction.phases[0].shape)} ({prediction.batch_rule})"),
+        ("worst batch", f"{shape_text(prediction.phases[0].shape, prediction.padded_to)} ({prediction.batch_rule})"),
     ):
         yield f"{name:<{_FACT}}{text}"
 
 
-def shape_text(shape: Shape) -> str:
-    """A batch in words: 8 clips of 30.0 s, 112 tokens."""
+def shape_text(shape: Shape, padded_to: float) -> str:
+    """A batch in words: 8 clips of 7.8 s made 30 s, 112 tokens."""
     clips = f"{shape.n_utterances} clip{'s' if shape.n_utterances > 1 else ''} of {shape.duration:.1f} s"
+    if padded_to > shape.duration + 0.05:
+        clips += f" made {padded_to:g} s"
     return clips + (f", {shape.n_labels} tokens" if shape.n_labels else "")
 
 

@@ -377,12 +377,15 @@ def _with_train(setup: Setup, changes: Mapping[str, Any]) -> Setup:
 
 
 def _undominated(found: list[Candidate]) -> list[Candidate]:
-    """Without those that another one of the same method equals in speed, size, data and number of changes, or beats."""
+    """Without those that another one equals in speed, size, data and number of changes, or beats, and whose method is
+    the same or changes the recipe less.
+    """
 
     def beats(other: Candidate, one: Candidate) -> bool:
         theirs = (other.data_kept, other.speed, -other.total, -len(other.changes))
         ours = (one.data_kept, one.speed, -one.total, -len(one.changes))
-        return other.method == one.method and theirs != ours and all(a >= b for a, b in zip(theirs, ours, strict=True))
+        lighter = METHODS.index(other.method) <= METHODS.index(one.method)
+        return lighter and theirs != ours and all(a >= b for a, b in zip(theirs, ours, strict=True))
 
     return [one for one in found if not any(beats(other, one) for other in found)]
 
