@@ -1,6 +1,6 @@
 """Predicted against counted peak memory of training steps on the CPU: random weights in published sizes.
 
-    python benchmarks/memory_cpu.py [--only TEXT] [--json FILE] [--folder FOLDER]
+    python benchmarks/memory_cpu.py [--only TEXT] [--json FILE] [--reuse FILE] [--folder FOLDER]
 
 Counted: the bytes that torch's own CPU allocator says are alive (profiler, `profile_memory`), at the worst moment of
 the first and of the second optimizer step, and what the tracker counts over real tensors. Predicted: the same steps on
@@ -173,30 +173,39 @@ class Row:
         return (max(self.predicted_first, self.predicted) - worst) / worst
 
 
-def measure(case: Case, root: Path) -> Row:
-    """Predict, then run and count."""
+def measure(case: Case, root: Path, known: dict[str, Any] | None = None) -> Row:
+    """Predict, then run and count; `known` has what was counted before."""
     from voxcli.memory import counted, step
 
     setup = case.make(root)
     begin = time.perf_counter()
     predicted = step.trace_step(setup, case.shape).peaks
     between = time.perf_counter()
-    real: StepPeaks = counted.count_step(setup, case.shape)
-    end = time.perf_counter()
-    gc.collect()
-    tracked = real.steady.total - real.steady.parts.get("workspace", 0)
+    if known is None:
+        real: StepPeaks = counted.count_step(setup, case.shape)
+        known = {
+            "counted_first": real.first.total,
+            "counted": real.steady.total,
+            "tracked": real.steady.total - real.steady.parts.get("workspace", 0),
+            "real_seconds": time.perf_counter() - between,
+        }
+        gc.collect()
     return Row(
         name=case.name,
         shape=case.shape,
         predicted_first=predicted.first.total,
         predicted=predicted.steady.total,
-        counted_first=real.first.total,
-        counted=real.steady.total,
-        tracked=tracked,
+        counted_first=known["counted_first"],
+        counted=known["counted"],
+        tracked=known["tracked"],
         phase=predicted.worst.phase,
         predicted_seconds=between - begin,
-        real_seconds=end - between,
+        real_seconds=known["real_seconds"],
     )
+
+
+def _same_shape(known: dict[str, Any] | None, case: Case) -> dict[str, Any] | None:
+    return known if known and known["shape"] == dataclasses.asdict(case.shape) else None
 
 
 def table(rows: list[Row]) -> Iterator[str]:
@@ -220,16 +229,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--reuse", type=Path, help="take what was counted from there, and predict anew")
     parser.add_argument("--folder", type=Path, help="where models are kept; a temporary one without it")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
+    before = {row["name"]: row for row in json.loads(asked.reuse.read_text())} if asked.reuse else {}
     with tempfile.TemporaryDirectory() as temporary:
         rows = []
         for case in CASES:
             if asked.only.lower() not in case.name.lower():
                 continue
             try:
-                rows.append(measure(case, asked.folder or Path(temporary)))
+                rows.append(measure(case, asked.folder or Path(temporary), _same_shape(before.get(case.name), case)))
             except Exception as error:  # one case that cannot be measured leaves the others
                 print(f"{case.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 continue
