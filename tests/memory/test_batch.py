@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plugin_families import Contrastive, Pretraining
 
 from voxcli.api import Bundle, Corpus, Utterance
 from voxcli.memory.batch import Blank, label_length, tensors
@@ -19,8 +20,6 @@ from voxcli.recipe.schema import Train
 from voxcli.tasks.ctc import CTCTask
 from voxcli.tasks.seq2seq import Seq2Seq
 from voxcli.testing_models import tiny_ctc, tiny_whisper
-
-from plugin_families import Contrastive, Pretraining
 
 CORPUS = Corpus("abc d", (), 0, 0.0)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from plugin_families import Pretraining
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from voxcli.api import Corpus
@@ -14,8 +15,6 @@ from voxcli.memory.shapes import fakify, without_weights
 from voxcli.models.ctc import CTC
 from voxcli.models.whisper import Whisper
 from voxcli.testing_models import tiny_ctc, tiny_whisper
-
-from plugin_families import Pretraining
 
 CORPUS = Corpus("abc", (), 0, 0.0)
 

@@ -112,10 +112,11 @@ def test_places_are_named_in_both_directions() -> None:
         tracker.phase = "backward"
         loss.backward()
     places = [place for place in tracker.places if place[1]]
-    assert ("forward", "first") in places and ("forward", "second") in places
+    assert {("forward", "first"), ("forward", "second")} <= set(places)
     backward = [name for phase, name in places if phase == "backward"]
     assert backward.index("second") < backward.index("first")
-    assert tracker.curve is not None and len(tracker.curve) == len(tracker.places) == tracker.n_ops
+    assert tracker.curve is not None
+    assert len(tracker.curve) == len(tracker.places) == tracker.n_ops
     assert max(tracker.curve) == tracker.peak().total
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 
 _LONGEST = 14
+_MOST_COLUMNS = 819_200  # bytes at a time in a forward pass
 _SMALL = 20_480
 """A single clip with fewer input elements is left to torch's own kernel (ATen/native/Convolution.cpp, use_mkldnn)."""
 
@@ -23,7 +24,8 @@ def forward(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor, stride: Se
         return 0
     straight = 0 if x.is_contiguous() else x.nbytes
     if _by_columns(x, weight, groups):
-        return straight + out.nbytes
+        columns = math.prod(out.shape[2:]) * math.prod(weight.shape[1:]) * x.element_size()
+        return straight + max(out.nbytes, torch.get_num_threads() * min(columns, _MOST_COLUMNS))
     copies = _copy(x) + weight.nbytes + out.nbytes
     return straight + max(copies - out.nbytes, out.nbytes)
 
