@@ -186,6 +186,23 @@ def test_layers_of_wavlm_that_are_never_called_get_no_adapter_and_keep_their_bit
     assert ({"Linear8bitLt", "Linear4bit"} & kinds) == (set() if quantization is None else {_kind(quantization)})
 
 
+def test_checkpointing_over_int8_where_layers_hand_a_tensor_on_by_keyword(folders: dict[str, Path]) -> None:
+    """WavLM's position bias goes from layer to layer: re-entrant checkpointing would run back into itself."""
+    family, task = family_of(folders, "wavlm")
+    found = []
+    for checkpointing in (False, True):
+        train = Train(gradient_checkpointing=checkpointing)
+        bundle = build(family, CORPUS, train=train, adapter=Adapter(r=4, bias="none"), quantization=INT8, seed=1)
+        bundle.model.get_base_model().wavlm.encoder.layers[0].attention.rel_attn_embed.requires_grad_(True)  # type: ignore[operator]
+        total, count = task.loss(bundle, batch_of(bundle, task))
+        (total / count).backward()
+        found.append({n: p.grad for n, p in bundle.model.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    assert any("rel_attn_embed" in name for name in found[0])
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
 def _kind(quantization: Quantization) -> str:
     return "Linear8bitLt" if quantization.load_in_8bit else "Linear4bit"
 
