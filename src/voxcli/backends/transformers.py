@@ -104,7 +104,8 @@ class Transformers:
             lr_scheduler_type=train.lr_scheduler_type,
             lr_scheduler_kwargs=train.lr_scheduler_kwargs or None,
             warmup_steps=run.length.warmup_steps,
-            optim=train.optim,
+            # one kernel without temporary copies, as in the other backend
+            optim="adamw_torch_fused" if train.optim == "adamw_torch" else train.optim,
             optim_args=self.optim_args,
             weight_decay=train.weight_decay,
             adam_beta1=train.adam_beta1,

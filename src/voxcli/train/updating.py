@@ -57,8 +57,8 @@ class Update:
         """ids of the parameters that have moved in this step, where the optimizer can be watched."""
         self._counted: set[int] = set()
         """ids of the tensors that count steps and were raised by one."""
-        self._kind = _kind(optimizer)
-        if self._kind == "bitsandbytes":
+        self._kind = ""  # decided at every step: a restored state may have another one
+        if _kind(optimizer) == "bitsandbytes":
             self._watch_bitsandbytes()
 
     @classmethod
@@ -79,7 +79,7 @@ class Update:
             return None
         if closure is not None:  # a closure computes gradients: it cannot be repeated here
             return self._step(closure)
-        self._told = False
+        self._told, self._kind = False, _kind(self._optimizer)
         moving = [parameter for parameter in self._parameters() if parameter.grad is not None]
         if self._kind == "copied":
             for part in _parts(moving):
