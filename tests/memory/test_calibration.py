@@ -95,3 +95,17 @@ def test_a_run_that_was_something_else_corrects_nothing() -> None:
     append(measured(tensors=3000 * MIB))
     assert constants(find("T4")) == Constants()
     assert len(errors()) == 1, "it is shown all the same"
+
+
+def test_a_processor_s_runs_scale_what_stands_beside_the_tensors() -> None:
+    predicted = {"tensors": 200 * MIB, "process": 450 * MIB, "malloc": 450 * MIB, "needed": 1100 * MIB}
+    cpu = dataclasses.replace(ROW, device="this machine's RAM", kind="cpu", predicted=predicted)
+    for process in (650, 740, 9000):
+        append(dataclasses.replace(cpu, measured={"process": process * MIB}))
+    found = constants(find("cpu"))
+    assert (found.beside, found.runs) == (pytest.approx(0.6), 2), "9000 MiB were a process that did other things"
+    assert constants(find("T4")) == Constants()
+    # a run that was predicted with the correction says the same about the published values
+    corrected = predicted | {"process": 270 * MIB, "malloc": 270 * MIB, "published": 900 * MIB, "needed": 740 * MIB}
+    append(dataclasses.replace(cpu, predicted=corrected, measured={"process": 740 * MIB}))
+    assert constants(find("cpu")).beside == pytest.approx(0.6)

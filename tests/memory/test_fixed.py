@@ -75,6 +75,8 @@ def test_checkpointing_leaves_more_with_malloc() -> None:
     )
     assert list(plain) == ["process", "malloc"]
     assert checkpointing["malloc"] > plain["malloc"]
+    halved = fixed(memory, setup(), 2000 * MIB, constants=Constants(beside=0.5, runs=1))
+    assert sum(halved.values()) == pytest.approx(sum(plain.values()) / 2, abs=2)
 
 
 @pytest.mark.parametrize("name", ["8GiB", "a100", "cpu"])

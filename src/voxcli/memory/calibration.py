@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 RUNS = Path("memory") / "runs.jsonl"
 PLAUSIBLE_CONTEXT = (100 * MIB, 1536 * MIB)
 """What lies outside PyTorch's allocator is taken for the context between these; more belongs to other programs."""
+FACTORS = (0.4, 2.5)
+"""What scales the estimate beside a processor's tensors; a run outside of it was in a process that did other things."""
 LARGEST_CORRECTION = 0.25
 """Runs that needed more than this above their prediction were something else than predicted: a library that keeps
 tensors, a batch that no rule foresaw. They are shown and correct nothing."""
@@ -48,7 +50,8 @@ class Row:
     shape: Shape
     """Its largest batch, which is what both figures are of."""
     predicted: dict[str, int]
-    """Parts of the peak of tensors, and "tensors", their sum; "needed" with everything beside them."""
+    """Parts of the peak of tensors, and "tensors", their sum; "needed" with everything beside them; "published", what
+    stands beside them by the published constants."""
     measured: dict[str, int]
     """"tensors" and "reserved" (CUDA), "beside" (in use on the device outside the allocator), "process" (CPU)."""
     steps: int
@@ -108,13 +111,17 @@ def errors(past: Iterable[Row] | None = None) -> list[Error]:
 
 
 def constants(device: Device, past: Sequence[Row] | None = None) -> Constants:
-    """What runs on a device of this name say about it; the published values where there is none.
+    """What runs on a card of this name, or on a processor, say about it; the published values where there is none.
 
     The context is the median of what was in use outside the allocator. Tensors are corrected upwards only, by the
-    median of what was missing: libraries may take workspace of their own, and memory that stayed free is no loss.
+    median of what was missing: libraries may take workspace of their own, and memory that stayed free is no loss. On a
+    processor what stands beside the tensors is scaled, by the most that a run needed of it.
     """
+    mine = [row for row in (rows() if past is None else past) if row.kind == device.kind]
+    if device.kind != "cuda":
+        return _of_processor(mine)
     name = _card(device.name)
-    mine = [row for row in (rows() if past is None else past) if row.kind == "cuda" and _card(row.device) == name]
+    mine = [row for row in mine if _card(row.device) == name]
     beside = [row.measured["beside"] for row in mine if _plausible(row.measured.get("beside", 0))]
     missing = [-error.relative / (1.0 + error.relative) for error in errors(mine) if error.what == "tensors"]
     missing = [share for share in missing if abs(share) <= LARGEST_CORRECTION]
@@ -125,6 +132,18 @@ def constants(device: Device, past: Sequence[Row] | None = None) -> Constants:
         missing=max(0.0, statistics.median(missing)) if missing else 0.0,
         runs=max(len(beside), len(missing)),
     )
+
+
+def _of_processor(mine: Iterable[Row]) -> Constants:
+    factors = []
+    for error in errors(mine):
+        tensors = error.row.predicted.get("tensors", 0)
+        assumed = sum(error.row.predicted.get(name, 0) for name in ("process", "malloc"))
+        published = error.row.predicted.get("published", assumed)
+        if error.what == "process" and published > 0:
+            factors.append((error.measured - tensors) / published)
+    factors = [factor for factor in factors if FACTORS[0] <= factor <= FACTORS[1]]
+    return Constants(beside=max(factors), runs=len(factors)) if factors else Constants()
 
 
 def _card(name: str) -> str:

@@ -58,6 +58,8 @@ class Constants:
     """Bytes outside PyTorch's allocator."""
     missing: float = 0.0
     """What tensors needed beyond their prediction, as a share of it: workspace of libraries that is not traced."""
+    beside: float = 1.0
+    """Factor of what a processor's run takes beside its tensors."""
     runs: int = 0
     """Measured runs behind them; 0 means the published values."""
 
@@ -82,7 +84,7 @@ def fixed(device: Device, setup: Setup, peak: int = 0, *, constants: Constants |
         parts = {"context": known.context, "cuBLAS": cublas, "fragmentation": lost}
         return parts | {"correction": round(peak * known.missing)} if known.missing else parts
     share = MALLOC_CHECKPOINTING if setup.train.gradient_checkpointing else MALLOC
-    return {"process": PROCESS, "malloc": MALLOC_LEAST + round(peak * share)}
+    return {"process": round(PROCESS * known.beside), "malloc": round((MALLOC_LEAST + peak * share) * known.beside)}
 
 
 def needed(device: Device, setup: Setup, peak: int, *, constants: Constants | None = None) -> int:

@@ -46,6 +46,8 @@ class Expectation:
     shape: Shape
     peaks: StepPeaks
     beside: dict[str, int]
+    published: int
+    """What would stand in `beside` without the measurements of earlier runs, bytes."""
 
     @property
     def needed(self) -> int:
@@ -54,9 +56,9 @@ class Expectation:
 
     @property
     def table(self) -> dict[str, int]:
-        """The parts, "tensors" and "needed", bytes."""
-        worst = self.peaks.worst
-        return {**worst.parts, **self.beside, "tensors": worst.total, "needed": self.needed}
+        """The parts, "tensors", "needed" and "published", bytes."""
+        worst, more = self.peaks.worst, {"needed": self.needed, "published": self.published}
+        return {**worst.parts, **self.beside, "tensors": worst.total, **more}
 
 
 class Watch:
@@ -112,7 +114,7 @@ class Watch:
         self._training, self._highest = max(self._training, now), max(self._highest, now)
         for batch in batches:
             if batch.ids:
-                self._largest = max(_shape_of(batch), self._largest or _shape_of(batch), key=_size)
+                self._largest = max(_shape_of(batch), self._largest or _shape_of(batch), key=self._weight)
         return self._highest
 
     def evaluated(self) -> None:
@@ -188,12 +190,18 @@ class Watch:
             return self._expectation(shapes[0])
         return self._expectation(worst(shapes, self._frontier.total))
 
+    def _weight(self, shape: Shape) -> tuple[Any, ...]:
+        """The more, the more memory: predicted where it is known."""
+        return (self._frontier.total(shape),) if self._frontier else _size(shape)
+
     def _expectation(self, shape: Shape) -> Expectation:
         assert self._setup is not None
         assert self._device is not None
         peaks = self._frontier.peak(shape) if self._frontier else trace_step(self._setup, shape).peaks
-        known = calibration.constants(self._device)
-        return Expectation(shape, peaks, fixed(self._device, self._setup, peaks.worst.total, constants=known))
+        total, known = peaks.worst.total, calibration.constants(self._device)
+        beside = fixed(self._device, self._setup, total, constants=known)
+        published = sum(fixed(self._device, self._setup, total).values())
+        return Expectation(shape, peaks, beside, published)
 
     def _measured(self) -> dict[str, int]:
         device = self._run.device
