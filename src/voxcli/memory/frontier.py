@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from voxcli.memory import optimizers, roles
 from voxcli.memory.growth import FEATURES, Frames, coefficients
-from voxcli.memory.roles import Recording, Weights
+from voxcli.memory.roles import Recording, Repeat, Weights
 from voxcli.memory.setup import PARTS, Peak, Setup, Shape, StepPeaks
 from voxcli.memory.tracker import BLOCK, KINDS
 
@@ -220,11 +220,9 @@ def _expanded(made: Recording, growth: Floats) -> tuple[Floats, list[int], list[
     np.add.at(changes, (made.received[became], gradients), growth[became])
     kinds_at_end = np.where(became, _GRADIENTS, made.kinds)
     np.add.at(changes, (made.ends, kinds_at_end), -growth * (made.ends < n_ops)[:, None])
-    for repeat in made.repeats:  # what all layers leave for something after them, which frees it at once
-        inside = (made.begins >= repeat.first) & (made.begins < repeat.after) & (made.ends < n_ops)
-        for same in (one for one in made.repeats if one.stack == repeat.stack):
-            inside &= (made.ends < same.seen[0]) | (made.ends > same.seen[1])
-        np.add.at(changes, (made.ends[inside], kinds_at_end[inside]), -(repeat.times - 1) * growth[inside])
+    for repeat in made.repeats:
+        together = _freed_together(made, repeat)
+        np.add.at(changes, (made.ends[together], kinds_at_end[together]), -(repeat.times - 1) * growth[together])
     alive = np.cumsum(births + changes, axis=0)
     before = alive - births  # as an operation begins
 
@@ -250,6 +248,22 @@ def _expanded(made: Recording, growth: Floats) -> tuple[Floats, list[int], list[
     ops += range(at, n_ops)
     layers += [-1] * (n_ops - at)
     return np.concatenate(pieces), ops, layers, alive[n_ops] + offset
+
+
+def _freed_together(made: Recording, repeat: Repeat) -> NDArray[np.int64]:
+    """The storages of the middle layer that are freed when the layers are over, at once with those of all others.
+
+    What a layer hands to the next is freed there instead, at the latest just behind the last one; of it there is one.
+    """
+    inside = (made.begins >= repeat.first) & (made.begins < repeat.after) & (made.ends < made.n_ops)
+    for same in (one for one in made.repeats if one.stack == repeat.stack):
+        inside &= (made.ends < same.seen[0]) | (made.ends > same.seen[1])
+    deaths = np.stack([made.sizes, made.ends], axis=1)
+    earlier = deaths[(made.begins >= repeat.seen[0]) & (made.begins < repeat.first)]
+    later = deaths[(made.begins >= repeat.after) & (made.begins < repeat.seen[1])]
+    both = set(map(tuple, earlier.tolist())) & set(map(tuple, later.tolist()))
+    found = [int(one) for one in np.flatnonzero(inside) if tuple(deaths[one].tolist()) in both]
+    return np.asarray(found, dtype=np.int64)
 
 
 def _renamed(place: tuple[str, str], layer: int, made: Recording) -> tuple[str, str]:

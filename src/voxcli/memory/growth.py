@@ -137,7 +137,7 @@ class Frames:
 def coefficients(small: ArrayLike, large: ArrayLike, sizes: tuple[Floats, Floats], *, rounding: int = 1) -> Floats:
     """Sizes (n,) in two traces, and the features of these -> (n, features): what each size is a sum of.
 
-    `rounding`: bytes to a multiple of which the allocator rounds up; added to what grows as its mean, half of it.
+    `rounding`: bytes to a multiple of which the allocator rounds up; to what grows, the mean of both cases is added.
     """
     values = np.stack([np.asarray(small, dtype=np.float64), np.asarray(large, dtype=np.float64)])
     different, which = np.unique(values, axis=1, return_inverse=True)
@@ -173,6 +173,5 @@ def _explained(small: float, large: float, sizes: tuple[Floats, Floats], roundin
     found[_NAMES.index(term)] += first
     if rest > _EXACT:
         found[_NAMES.index(_TERMS["BT" if term == "Bs" else term])] += second
-    if rounding > 1:
-        found[0] += rounding / 2
+    found[0] += (-small % rounding + -large % rounding) / 2
     return found
