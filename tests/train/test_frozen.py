@@ -134,6 +134,7 @@ def test_the_kind_of_checkpointing_that_keeps_least_is_taken(
 
 
 @pytest.mark.parametrize("quantization", [None, INT8, NF4], ids=["float32", "int8", "nf4"])
+@pytest.mark.filterwarnings("error:None of the inputs")
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_frozen_encoder_keeps_nothing(
     folders: dict[str, Path], quantization: Quantization | None, checkpointing: bool

@@ -28,21 +28,24 @@ def enable(model: Any, *, reentrant: bool) -> None:
     if not reentrant:
         return
     for module in model.modules():
-        if hasattr(module, "_gradient_checkpointing_func") and any(one.requires_grad for one in module.parameters()):
-            module._gradient_checkpointing_func = functools.partial(_with_gradient, use_reentrant=True)
+        if hasattr(module, "_gradient_checkpointing_func"):
+            learns = any(one.requires_grad for one in module.parameters())
+            module._gradient_checkpointing_func = functools.partial(_checkpointed, learns=learns, use_reentrant=True)
 
 
-def _with_gradient(function: Any, *inputs: Any, use_reentrant: bool) -> Any:
-    """Checkpoint a layer that has something to learn: `function` is its forward with the keywords bound by `partial`.
+def _checkpointed(function: Any, *inputs: Any, learns: bool, use_reentrant: bool) -> Any:
+    """Checkpoint a layer: `function` is its forward with the keywords bound by `partial`.
 
     Re-entrant checkpointing computes no gradient for a layer whose inputs need none, as the first one over a frozen
-    base: it gets one that does, and what lies before it keeps nothing for a backward pass. Of inputs it knows those by
-    position only: a keyword that carries a gradient (WavLM's position bias, which every layer hands to the next) would
-    lead it back into itself without end.
+    base: where it `learns`, it gets one that does; what lies before it keeps nothing for a backward pass and is simply
+    run. Of inputs it knows those by position only: a keyword that carries a gradient (WavLM's position bias, which
+    every layer hands to the next) would lead it back into itself without end.
     """
     keywords: dict[str, Any] = getattr(function, "keywords", {})
     carrying = [name for name, one in keywords.items() if _needs_gradient(one)]
-    if torch.is_grad_enabled() and not carrying and not any(_needs_gradient(one) for one in inputs):
+    if not carrying and not any(_needs_gradient(one) for one in inputs):
+        if not learns:
+            return function(*inputs)
         first = next(index for index, one in enumerate(inputs) if torch.is_tensor(one) and one.is_floating_point())
         inputs = (*inputs[:first], inputs[first].detach().requires_grad_(), *inputs[first + 1 :])
     count = len(inputs)
