@@ -60,3 +60,11 @@ def test_it_is_refused(changes: list[str], code: str, said: str, repair: str) ->
 @pytest.mark.parametrize("changes", ALLOWED, ids=lambda one: str(one)[:60])
 def test_it_is_not(changes: list[str]) -> None:
     resolve_tables(TABLES, changes)
+
+
+def test_a_new_output_layer_that_would_stay_random_is_warned_of() -> None:
+    ctc = {**TABLES, "model": {"type": "ctc", "checkpoint": "no/such-model"}}
+    for saved, warned in (("[]", True), ("['intermediate_dense']", True), ("['lm_head']", False)):
+        made = resolve_tables(ctc, [f"adapter.modules_to_save={saved}"])
+        assert [one.code for one in made.warnings] == (["R019"] if warned else [])
+    assert not resolve_tables(TABLES, ["adapter.modules_to_save=[]"]).warnings, "a Whisper has its output layer"

@@ -19,8 +19,11 @@ GPU_ONLY = (*HALF_ONLY, "flex_attention")
 """Attention that cannot be trained on a CPU."""
 
 
-def check(core: Mapping[str, Any], problems: Problems) -> None:
-    """Add a finding for each combination that cannot work. `core` holds the core tables, None where one is absent."""
+def check(core: Mapping[str, Any], task: Any, problems: Problems) -> None:
+    """Add a finding for each combination that cannot work.
+
+    `core` holds the core tables, None where one is absent; `task` is None where it is unknown.
+    """
     quantization, adapter, train = core["quantization"], core["adapter"], core["train"]
     if quantization is not None:
         _quantized(quantization, problems)
@@ -30,6 +33,7 @@ def check(core: Mapping[str, Any], problems: Problems) -> None:
         in_bits = quantization is not None and (quantization.load_in_8bit or quantization.load_in_4bit)
         _adapter(adapter, in_bits, problems)
         _names(adapter, problems)
+        _besides(adapter, getattr(task, "trained_with_adapter", ()), problems)
 
 
 def _quantized(quantization: Any, problems: Problems) -> None:
@@ -93,3 +97,12 @@ def _names(adapter: Any, problems: Problems) -> None:
         message = "layers_to_transform needs target_modules to be a list of names, and it is a pattern"
         help = 'name them, for example target_modules = ["q_proj", "v_proj"], or put the layers into the pattern'
         problems.add("R019", message, help, ("adapter", "layers_to_transform"))
+
+
+def _besides(adapter: Any, usual: tuple[str, ...], problems: Problems) -> None:
+    """A warning: the output layer of a checkpoint that has one need not be trained."""
+    saved = adapter.modules_to_save
+    if usual and saved is not None and not {name.rpartition(".")[2] for name in saved} & set(usual):
+        message = f"modules_to_save leaves out {' and '.join(usual)}: a new output layer would stay random"
+        help = f'add "{usual[0]}", unless the checkpoint has an output layer that fits'
+        problems.add("R019", message, help, ("adapter", "modules_to_save"), level="warning")

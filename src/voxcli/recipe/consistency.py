@@ -63,7 +63,7 @@ def check(tables: Tables, core: Mapping[str, Any], backend: type | None, task: A
     _ranges(core, problems)
     if tables.complete and "train" not in faulty:
         _length_and_batch(core["train"], tables.values, problems)
-    combinations.check(core, problems)
+    combinations.check(core, task, problems)
     if core["quantization"] is not None and "adapter" not in tables.values:
         help = "add [adapter] (LoRA), or remove [quantization]"
         problems.add("R015", "a quantised model has no weights to train without [adapter]", help, ("quantization",))
