@@ -254,7 +254,8 @@ def _missing(recipe: Recipe) -> list[str]:
     checkpoint = recipe.tables["model"].get("checkpoint")
     if not isinstance(checkpoint, str) or not lacks_tokenizer(checkpoint) or recipe.task_name != "seq2seq":
         return []
-    return [f"the tokenizer of {checkpoint} is not here: a token for about two bytes of text is assumed"]
+    name = shown(Path(checkpoint)) if Path(checkpoint).is_absolute() else checkpoint
+    return [f"the tokenizer of {name} is not here: a token for about two bytes of text is assumed"]
 
 
 def _honest(device: Device, constants: Constants) -> list[str]:
@@ -280,4 +281,5 @@ def _batch_rule(recipe: Recipe) -> str:
         if train.batch_duration is not None
         else f"per_device_train_batch_size {train.per_device_train_batch_size}"
     )
-    return size + (f", {train.gradient_accumulation_steps} a step" if train.gradient_accumulation_steps > 1 else "")
+    many = train.gradient_accumulation_steps
+    return size + (f", {many} batches an optimizer step" if many > 1 else "")

@@ -57,7 +57,8 @@ def _facts(prediction: Prediction) -> Iterator[str]:
         ("parameters", f"{prediction.trained_parameters:,} trained of {prediction.parameters:,} ({share:.1%})"),
         ("device", f"{device.name}{size}{kept}"),
         ("data", prediction.data),
-        ("worst batch", f"{shape_text(prediction.phases[0].shape, prediction.padded_to)} ({prediction.batch_rule})"),
+        ("batches", prediction.batch_rule),
+        ("worst batch", shape_text(prediction.phases[0].shape, prediction.padded_to)),
     ):
         yield f"{name:<{_FACT}}{text}"
 
