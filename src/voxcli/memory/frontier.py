@@ -26,7 +26,8 @@ from voxcli.memory.tracker import BLOCK, KINDS
 
 Floats = NDArray[np.float64]
 
-_GRADIENTS, _OPTIMIZER, _BATCH, _WORKSPACE = (KINDS[part] for part in ("gradients", "optimizer", "batch", "workspace"))
+_GRADIENTS, _OPTIMIZER, _BATCH = KINDS["gradients"], KINDS["optimizer"], KINDS["batch"]
+_ACTIVATIONS, _WORKSPACE = KINDS["activations"], KINDS["workspace"]
 _MOST_CLIPS = 4096  # of one batch
 
 
@@ -198,7 +199,9 @@ def _rows(small: Recording, large: Recording, sizes: tuple[Floats, Floats], grow
     held = last[_GRADIENTS]
     again = by_part.copy()  # a new gradient lives until it is added to the one that is there
     again[:, _GRADIENTS] = held
-    again[:, _BATCH] += last[_BATCH]  # on a CPU both micro-batches are there; on a GPU none is left
+    again[:, _BATCH] += last[_BATCH]  # both micro-batches, where the first is still there
+    forward = np.asarray([phase == "forward" for phase, _ in places])
+    again[forward, _ACTIVATIONS] += last[_ACTIVATIONS]  # what the loss before keeps until there is another
     left = last.copy()
     left[_BATCH] *= 2
     return _pruned(by_part, places, last, *counted), _pruned(again, places, left, *counted)
