@@ -17,11 +17,12 @@ from voxcli.errors import RecipeError, VoxError
 from voxcli.memory import step
 from voxcli.memory.batch import label_length
 from voxcli.memory.calibration import constants as constants_of
+from voxcli.memory.candidates import Candidate
 from voxcli.memory.cards import Device
 from voxcli.memory.evaluation import trace_evaluation
 from voxcli.memory.fixed import Constants, fixed, needed
 from voxcli.memory.frontier import Frontier
-from voxcli.memory.search import Candidate, Evaluation, Found
+from voxcli.memory.search import Evaluation, Found
 from voxcli.memory.search import search as find_what_fits
 from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.workload import Workload, source, workload

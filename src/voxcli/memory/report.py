@@ -14,9 +14,9 @@ from voxcli.recipe.render import value_text
 
 if TYPE_CHECKING:
     from voxcli.memory.calibration import Error
+    from voxcli.memory.candidates import Candidate
     from voxcli.memory.measurement import Measurement
     from voxcli.memory.predict import Phase, Prediction
-    from voxcli.memory.search import Candidate
 
 NAMES = {
     "weights": "weights, frozen",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,45 +17,18 @@ import numpy as np
 from voxcli.errors import VoxError
 from voxcli.memory import speed
 from voxcli.memory.batching import Batching
+from voxcli.memory.candidates import ROOM, Candidate, recommended, undominated
 from voxcli.memory.frontier import Frontier
 from voxcli.memory.roles import Mismatch
-from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
-from voxcli.memory.variants import METHODS, Method, Variant, optimizers, variants
+from voxcli.memory.setup import Peak, Setup, Shape
+from voxcli.memory.variants import METHODS, Variant, optimizers, variants
 from voxcli.memory.worst import Clips
 from voxcli.progress import NULL, Progress
 
 LEAST_KEPT = 0.5
 """A proposal that leaves out more than half of the audio is none."""
-ROOM = 0.06
-"""A margin that the estimated part of the total cannot eat up; what is recommended has it where anything does."""
 _SMALL = 0.02  # of the device: optimizer states below it are not worth another optimizer
 _RESTING = ("weights", "trained weights", "gradients", "optimizer")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One way of training that fits."""
-
-    label: str
-    changes: Mapping[str, Any]
-    """Recipe key -> value; a whole table under its section's name, None where it goes; empty: the recipe as it is."""
-    setup: Setup = field(repr=False)
-    shape: Shape
-    """The worst batch."""
-    peaks: StepPeaks = field(repr=False)
-    resting: int
-    """Bytes of weights, gradients and optimizer states: what lies there during an evaluation."""
-    total: int
-    """Bytes that the device has to have."""
-    margin: float
-    """What is left of the device, as a share."""
-    speed: float
-    """Audio a second, over that of the recipe as it is; an estimate."""
-    data_kept: float = 1.0
-    """Share of the audio that is trained on."""
-    method: Method = "as it is"
-    evaluation: int = 0
-    """Bytes of tensors at the peak of an evaluation; 0 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +98,7 @@ def search(
     own = looking.own_total
     better = [one for one in singles if own is None or one.total < own]
     helps = min(better, key=lambda one: one.total, default=None)
-    return Found(_undominated(found), helps, _recommended(found), notes)
+    return Found(undominated(found), helps, recommended(found), notes)
 
 
 class _Search:
@@ -374,28 +347,3 @@ class _Search:
 
 def _with_train(setup: Setup, changes: Mapping[str, Any]) -> Setup:
     return setup.with_train(**{key.removeprefix("train."): value for key, value in changes.items()})
-
-
-def _undominated(found: list[Candidate]) -> list[Candidate]:
-    """Without those that another one equals in speed, size, data and number of changes, or beats, and whose method is
-    the same or changes the recipe less.
-    """
-
-    def beats(other: Candidate, one: Candidate) -> bool:
-        theirs = (other.data_kept, other.speed, -other.total, -len(other.changes))
-        ours = (one.data_kept, one.speed, -one.total, -len(one.changes))
-        lighter = METHODS.index(other.method) <= METHODS.index(one.method)
-        return lighter and theirs != ours and all(a >= b for a, b in zip(theirs, ours, strict=True))
-
-    return [one for one in found if not any(beats(other, one) for other in found)]
-
-
-def _recommended(found: list[Candidate]) -> Candidate | None:
-    """The recipe as it is where it fits with room to spare, else what changes it least, the quickest of these."""
-
-    def effort(one: Candidate) -> tuple[Any, ...]:
-        narrow = one.margin < ROOM
-        return one.data_kept < 1.0, narrow, METHODS.index(one.method), len(one.changes), -one.speed
-
-    own = next((one for one in found if not one.changes), None)
-    return own if own is not None else min(found, key=effort, default=None)
