@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from voxcli.api import Bundle
+from voxcli.memory.replay import Replay
 from voxcli.memory.setup import Setup
 from voxcli.memory.shapes import Depth, fakify, without_weights
 from voxcli.models.checkpoint import config_only
@@ -29,6 +30,10 @@ class Built:
 
     bundle: Bundle
     mode: Any
+    replay: Replay = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.replay = Replay(self.mode)
 
 
 def bundle_of(setup: Setup, depth: Depth | None = None) -> Bundle:

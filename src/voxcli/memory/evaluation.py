@@ -34,7 +34,7 @@ def trace_evaluation(setup: Setup, shape: Shape, decoding: Decoding, *, training
     made = built(setup)
     model = made.bundle.model
     blank = batches.Blank(setup, made.bundle, shape)
-    tracker = Tracker(model, rounding=BLOCK if setup.device == "cuda" else 1)
+    tracker = Tracker(model, rounding=BLOCK if setup.device == "cuda" else 1, run=made.replay)
     with environment(setup, made, tracker, blank.chosen):
         tracker.hold_model(model)
         if training:

@@ -88,7 +88,9 @@ def traced(
     model, train = made.bundle.model, setup.train
     accumulated = min(train.gradient_accumulation_steps, 2)
     blanks = [batches.Blank(setup, made.bundle, shape) for _ in range(accumulated)]
-    tracker = counter(model, rounding=BLOCK if setup.device == "cuda" else 1, events=events, curve=curve)
+    tracker = counter(
+        model, rounding=BLOCK if setup.device == "cuda" else 1, events=events, curve=curve, run=made.replay
+    )
     with environment(setup, made, tracker, blanks[0].chosen):
         tracker.hold_model(model)
         optimizer = _optimizer(setup, model)

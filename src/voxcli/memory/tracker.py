@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -40,11 +40,17 @@ class Tracker(TorchDispatchMode):
 
     `rounding`: every storage counts as a multiple of so many bytes. `model` gives names to places. With `events` every
     allocation is listed as (number, bytes) and every release as (number, -bytes), in order. With `curve` the highest
-    bytes during each operation are listed, and `places` says where each ran.
+    bytes during each operation are listed, and `places` says where each ran. `run` carries an operation out.
     """
 
     def __init__(
-        self, model: nn.Module | None = None, *, rounding: int = 1, events: bool = False, curve: bool = False
+        self,
+        model: nn.Module | None = None,
+        *,
+        rounding: int = 1,
+        events: bool = False,
+        curve: bool = False,
+        run: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any] | None = None,
     ) -> None:
         super().__init__()
         self.bytes = 0
@@ -55,6 +61,7 @@ class Tracker(TorchDispatchMode):
         self.curve: list[int] | None = [] if curve else None
         self.places: list[tuple[Phase, str]] = []
         self._rounding = rounding
+        self._run = run
         self._live: dict[int, Storage] = {}
         self._parts = [0] * len(PARTS)
         self._kind: int | None = None  # of what is allocated, where it is not told by the phase
@@ -170,7 +177,7 @@ class Tracker(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._high = self.bytes
-        out = func(*args, **kwargs)
+        out = func(*args, **kwargs) if self._run is None else self._run(func, args, kwargs)
         self.n_ops += 1
         allocates = self._allocates.get(func)
         if allocates is None:
