@@ -41,7 +41,7 @@ def count_step(
     if isinstance(batch, Shape):
         batch = [batches.tensors(setup, made, batch) for _ in range(train.gradient_accumulation_steps)]
     with _counting(model.train(), here) as count:
-        trained = optimizer.build(model, train, here)
+        trained = _optimizer(setup, model, here)
         scaler = torch.amp.GradScaler(here.type) if train.mixed_precision == "fp16" else None
         count.tracker.hold(_tensors_of(batch, here), "batch")
         for _ in range(steps):
@@ -94,13 +94,13 @@ def _one_step(
     trained: Any,
     scaler: torch.amp.GradScaler | None,
 ) -> None:
-    """Forward, backward and update as `voxcli.backends.accelerate` and `voxcli.train.gradients` do them."""
+    """Forward, backward and update as the backends and `voxcli.train.gradients` do them."""
     train, here = setup.train, torch.device(setup.device)
     figures = torch.zeros(2, device=here)
     scale = 0.0
     for tensors in batch:
         tracker.phase = "forward"
-        with devices.autocast(here, train.mixed_precision):
+        with _precision(setup, bundle.model, here):
             loss, count = setup.task.loss(bundle, devices.move(tensors, here))
         tracker.phase = "backward"
         scale = scale or mean.power_of_two(float(count) * train.gradient_accumulation_steps)
@@ -121,6 +121,38 @@ def _one_step(
             scaler.update()
         else:
             trained.step()
+
+
+def _optimizer(setup: Setup, model: torch.nn.Module, here: torch.device) -> torch.optim.Optimizer:
+    """The optimizer of the backend: the Trainer's AdamW is not fused, and it knows names that are not known here."""
+    train = setup.train
+    if setup.backend != "transformers" or (train.optim in optimizer.NAMES and train.optim != "adamw_torch"):
+        return optimizer.build(model, train, here)
+    rates = optimizer.groups(model.named_parameters(), weight_decay=train.weight_decay)
+    return torch.optim.AdamW(rates, lr=train.learning_rate)
+
+
+@contextlib.contextmanager
+def _precision(setup: Setup, model: Any, here: torch.device) -> Iterator[None]:
+    """Autocast as the backend has it: the Trainer's accelerate wraps the forward pass alone and gives out float32."""
+    autocast = devices.autocast(here, setup.train.mixed_precision)
+    if setup.backend != "transformers" or setup.train.mixed_precision == "no":
+        with autocast:
+            yield
+        return
+    from accelerate.utils import convert_outputs_to_fp32
+
+    inner = model.forward
+
+    def forward(*args: Any, **keys: Any) -> Any:
+        with autocast:
+            return inner(*args, **keys)
+
+    model.forward = convert_outputs_to_fp32(forward)
+    try:
+        yield
+    finally:
+        del model.forward
 
 
 class _Count:
