@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from voxcli.memory import optimizers, roles
 from voxcli.memory.growth import FEATURES, Frames, coefficients
-from voxcli.memory.roles import Recording, Repeat, Weights
+from voxcli.memory.roles import Mismatch, Recording, Repeat, Weights
 from voxcli.memory.setup import PARTS, Peak, Setup, Shape, StepPeaks
 from voxcli.memory.tracker import BLOCK, KINDS
 
@@ -73,7 +73,21 @@ class Frontier:
     @classmethod
     def fit(cls, setup: Setup, *, shortened: bool = True) -> Frontier:
         """Trace a setup twice. Raises what tracing raises: `ModelError`, or `VoxError` for sizes it does not take."""
-        made = roles.pair(setup, shortened=shortened)
+        key = f"{shortened} {_decisive(setup)!r}"
+        if key not in _kept:
+            while len(_kept) >= _MOST_KEPT:
+                _kept.pop(next(iter(_kept)))
+            _kept[key] = cls._traced(setup, shortened)
+        return _kept[key].for_setup(setup)
+
+    @classmethod
+    def _traced(cls, setup: Setup, shortened: bool) -> Frontier:
+        try:
+            made = roles.pair(setup, shortened=shortened)
+        except Mismatch:
+            if not shortened:
+                raise
+            made = roles.pair(setup, shortened=False)
         rounding = BLOCK if setup.device == "cuda" else 1
         growth = coefficients(made.small.sizes, made.large.sizes, made.sizes, rounding=rounding)
         whole, accumulating = _rows(made.small, made.large, made.sizes, growth)
@@ -176,6 +190,22 @@ class Frontier:
             optimizers.step_bytes(matrices, train.optim, self.setup.device, weight_decay=train.weight_decay),
             optimizers.step_bytes(vectors, train.optim, self.setup.device),
         )
+
+
+_MOST_KEPT = 32
+_kept: dict[str, Frontier] = {}
+
+
+def _decisive(setup: Setup) -> Setup:
+    """The setup without what no trace depends on."""
+    return setup.with_train(
+        optim="sgd",
+        learning_rate=0.0,
+        weight_decay=0.0,
+        gradient_accumulation_steps=1,
+        batch_duration=None,
+        per_device_train_batch_size=None,
+    )
 
 
 def _peak(parts: NDArray[np.int64], phase: str, where: str) -> Peak:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from voxcli.errors import ModelError
 from voxcli.memory.batch import Blank
 from voxcli.memory.bundles import bundle_of
 from voxcli.memory.growth import Frames
@@ -182,8 +183,8 @@ class Pair:
     weights: Weights
 
 
-class Mismatch(Exception):
-    """The two traces are not of the same operations."""
+class Mismatch(ModelError):
+    """The two traces are not of the same operations: what a model does depends on the size of its batch."""
 
 
 def pair(setup: Setup, *, shortened: bool = True) -> Pair:
@@ -196,7 +197,11 @@ def pair(setup: Setup, *, shortened: bool = True) -> Pair:
     if not _same(small, large):  # layers of bitsandbytes convert their bias when they are first called
         small, few = record(setup, one, found)
     if not _same(small, large):
-        raise Mismatch(f"{small.n_ops} and {large.n_ops} operations")
+        raise Mismatch(
+            f"batches of different sizes run different operations ({small.n_ops} and {large.n_ops}), so that no size "
+            "tells of another",
+            help="the recipe itself can be predicted: vox plan RECIPE --no-search",
+        )
     sizes = [
         frames.features(Shape(shape.n_utterances, shape.duration, n_labels))
         for shape, n_labels in ((one, few), (other, many))
