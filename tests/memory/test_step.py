@@ -84,6 +84,8 @@ def test_whisper_is_predicted(whisper: str, train: dict[str, Any], more: dict[st
 
 def test_one_utterance_alone_is_predicted(whisper: str) -> None:
     _agree(_whisper(whisper), Shape(1, 2.0, 20))
+    family = CTC(architecture="hubert", config=ARCHITECTURES["hubert"], attention_dropout=0.0)
+    _agree(Setup(family, CTCTask(), CORPUS, Train(), device="cpu"), Shape(1, 3.0, 15), within=0.005)
 
 
 def test_a_plugins_classifier_is_predicted(tmp_path: Path) -> None:

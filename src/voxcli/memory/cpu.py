@@ -51,7 +51,8 @@ def backward(
     in_float32 = weight.numel() * 4
     phases = [0]
     if wanted[0]:
-        scratch = threads * per_clip if strided else 0
+        lanes = max(gradient.shape[1], 128) + 32
+        scratch = threads * math.prod(gradient.shape[2:]) * lanes * x.element_size() if strided else 0
         copies = x.nbytes + threads * columns if by_columns else gradient.nbytes + weight.nbytes + x.nbytes + scratch
         twice = strided and (groups == 1 or half)
         phases += [copies, (3 if twice and not by_columns else 2) * x.nbytes]
