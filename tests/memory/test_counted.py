@@ -76,6 +76,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bf16": ({"mixed_precision": "bf16"}, {}),
     "accumulation": ({"gradient_accumulation_steps": 2}, {}),
     "adafactor": ({"optim": "adafactor"}, {}),
+    "adagrad, whose states are there from the beginning": ({"optim": "adagrad"}, {}),
     "8-bit": ({"optim": "adamw_bnb_8bit"}, {}),
     "lora": ({}, {"adapter": Adapter(r=4)}),
     "int8": (

@@ -187,7 +187,8 @@ class _Count:
     def peaks(self) -> list[Peak]:
         """One for each stretch; on the CPU only after the counting has ended."""
         if self._allocations is not None:
-            self._totals = [self._base + peak for peak in self._allocations.between_marks()[::2]]
+            before = self._base - self._allocations.at_marks()[0]  # states that an optimizer makes at once are in both
+            self._totals = [before + peak for peak in self._allocations.between_marks()[::2]]
         return [_with_workspace(peak, total) for peak, total in zip(self._tracked, self._totals, strict=True)]
 
 
@@ -273,6 +274,11 @@ class Allocations:
     def peak(self) -> int:
         """The most bytes at one time, at least 0."""
         return int(max(self.curve.max(initial=0), 0))
+
+    def at_marks(self) -> list[int]:
+        """The bytes at each mark."""
+        curve = np.concatenate([[0], self.curve])
+        return [int(curve[at]) for at in np.searchsorted([when for when, _ in self._events], self._marks)]
 
     def between_marks(self) -> list[int]:
         """The most bytes from each mark to the next."""
