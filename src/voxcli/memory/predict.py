@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from voxcli.api import Limits, Utterance
@@ -17,7 +17,7 @@ from voxcli.errors import RecipeError, VoxError
 from voxcli.memory import step
 from voxcli.memory.batch import label_length
 from voxcli.memory.calibration import constants as constants_of
-from voxcli.memory.candidates import Candidate
+from voxcli.memory.candidates import Candidate, recommended
 from voxcli.memory.cards import Device
 from voxcli.memory.evaluation import trace_evaluation
 from voxcli.memory.fixed import Constants, fixed, needed
@@ -37,6 +37,7 @@ NARROW = 0.06
 """A margin below it is smaller than what the estimated part of the total may be off by."""
 RESTING = ("weights", "trained weights", "gradients", "optimizer")
 """Parts that lie in memory whatever the batch."""
+_AGREES = 0.01  # relative: below it a trace and its extrapolation say the same
 _FOLLOWED = 3  # batches, where there is no frontier
 
 
@@ -147,14 +148,14 @@ def predict(
         def phase(name: str, shape: Shape, peak: Peak) -> Phase:
             return Phase(name, shape, peak, fixed(device, setup, peak.total, constants=constants))
 
-        shape, peaks = _training(setup, work.train)
+        shape, peaks = _training(setup, work.train, notes)
         phases = [phase("first step", shape, peaks.first), phase("later steps", shape, peaks.steady)]
         if work.evaluation is not None:
             progress.say("following an evaluation")
             phases.append(phase("evaluation", *_evaluation(setup, recipe, work.evaluation, limits)))
         better = _searched(setup, recipe, device, constants, work, phases, limits, progress) if search else None
     trained = sum(one.numel() for one in bundle.model.parameters() if one.requires_grad)
-    return Prediction(
+    made = Prediction(
         model=_model(recipe),
         parameters=limits.n_parameters or sum(one.numel() for one in bundle.model.parameters()),
         trained_parameters=trained,
@@ -166,10 +167,21 @@ def predict(
         phases=phases,
         notes=[*notes, *work.notes, *(better.notes if better is not None else ()), *_honest(device, constants)],
         setup=setup,
-        candidates=better.candidates if better is not None else None,
-        helps_most=better.helps_most if better is not None else None,
-        recommended=better.recommended if better is not None else None,
     )
+    return made if better is None else _with_rows(made, better)
+
+
+def _with_rows(made: Prediction, better: Found) -> Prediction:
+    """With what the search found; the row of the recipe itself says what its own trace says."""
+    rows = [
+        one if one.changes else replace(one, total=made.total, margin=made.margin)
+        for one in better.candidates
+        if one.changes or made.fits
+    ]
+    own = next((one for one in rows if not one.changes), None)
+    enough = made.fits and not made.narrow
+    chosen = own if enough else recommended(rows)
+    return replace(made, candidates=rows, helps_most=better.helps_most, recommended=chosen)
 
 
 def _searched(
@@ -207,8 +219,8 @@ def _searched(
     )
 
 
-def _training(setup: Setup, shapes: Sequence[Shape]) -> tuple[Shape, StepPeaks]:
-    """The batch that needs most, and the peaks of a step with it."""
+def _training(setup: Setup, shapes: Sequence[Shape], notes: list[str]) -> tuple[Shape, StepPeaks]:
+    """The batch that needs most, and the peaks of a step with it, traced whole."""
     try:
         frontier = Frontier.fit(setup)
     except VoxError:  # a model that takes some sizes only: the likeliest are followed one by one
@@ -216,7 +228,14 @@ def _training(setup: Setup, shapes: Sequence[Shape]) -> tuple[Shape, StepPeaks]:
         followed = [(shape, step.trace_step(setup, shape).peaks) for shape in likely]
         return max(followed, key=lambda pair: pair[1].worst.total)
     shape = shapes[int(frontier.totals(shapes).argmax())]
-    return shape, frontier.peak(shape)
+    peaks = step.trace_step(setup, shape).peaks
+    off = frontier.peak(shape).worst.total / max(peaks.worst.total, 1) - 1.0
+    if abs(off) > _AGREES:
+        notes.append(
+            f"the rows of what fits may be off as much as for the recipe itself, {off:+.0%}: what a processor's "
+            "convolutions take for themselves does not grow evenly"
+        )
+    return shape, peaks
 
 
 def _evaluation(setup: Setup, recipe: Recipe, shapes: EvaluationShapes, limits: Limits) -> tuple[Shape, Peak]:
