@@ -204,3 +204,9 @@ def test_keys_are_written_as_toml_reads_them(found: Found) -> None:
     for candidate in found.candidates:
         for value in candidate.changes.values():
             assert value is None or tomllib.loads(f"value = {value_text(value)}")["value"] == value
+
+
+def test_eager_attention_is_planned_beside_kernels_that_keep_no_weights(setup: Setup) -> None:
+    asked = {one.setup.train.attn_implementation for one in variants(setup.with_train(attn_implementation="eager"))}
+    assert asked == {"eager", "sdpa"}
+    assert {one.setup.train.attn_implementation for one in variants(setup)} == {None}

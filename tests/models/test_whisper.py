@@ -119,6 +119,12 @@ def test_a_frozen_encoder(whisper_folder: Path, corpus: Corpus) -> None:
     assert any(parameter.requires_grad for parameter in model.model.decoder.parameters())
 
 
+def test_the_encoders_sinusoids_are_not_trained(whisper_folder: Path, corpus: Corpus) -> None:
+    model = Whisper(checkpoint=str(whisper_folder), language="tr").build(corpus).model
+    still = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    assert still == ["model.encoder.embed_positions.weight"]
+
+
 def test_another_architecture(wav2vec2_folder: Path, corpus: Corpus) -> None:
     family = Whisper(checkpoint=str(wav2vec2_folder))
     for attempt in (family.limits, lambda: family.build(corpus)):

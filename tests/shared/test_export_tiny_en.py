@@ -69,4 +69,5 @@ def test_an_int8_lora_run_is_merged(vox_project: Callable[..., Project]) -> None
         found = merged(input_features=features, decoder_input_ids=tokens).logits
         wanted = unmerged(input_features=features, decoder_input_ids=tokens).logits
     assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
-    assert "ctivated" in processor.batch_decode(merged.generate(features, max_new_tokens=8), skip_special_tokens=True)[0]
+    ids = merged.generate(features, max_new_tokens=8)
+    assert "ctivated" in processor.batch_decode(ids, skip_special_tokens=True)[0]

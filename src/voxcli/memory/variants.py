@@ -51,8 +51,9 @@ def variants(setup: Setup, *, half: str = "no") -> Iterator[Variant]:
             made = _with_precision(_with_method(setup, method, precision), setup, precision)
             if made is None:
                 continue
-            for checkpointing in sorted({False, True}, key=lambda one: one != setup.train.gradient_checkpointing):
-                yield _with_checkpointing(made, setup, checkpointing)
+            for attended in _with_attention(made):
+                for checkpointing in sorted({False, True}, key=lambda one: one != setup.train.gradient_checkpointing):
+                    yield _with_checkpointing(attended, setup, checkpointing)
 
 
 def optimizers(setup: Setup) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -117,6 +118,15 @@ def _with_precision(made: Variant | None, own: Setup, precision: str) -> Variant
         setup = setup.with_train(frozen_dtype=_TYPES[precision])
         changes["train.frozen_dtype"] = _TYPES[precision]
     return Variant(setup, made.method, changes, tuple(words))
+
+
+def _with_attention(made: Variant) -> Iterator[Variant]:
+    """The same, and, where the recipe asks for eager attention, with the kernels that keep no attention weights."""
+    yield made
+    if made.setup.train.attn_implementation == "eager":
+        setup = made.setup.with_train(attn_implementation="sdpa")
+        changes = {**made.changes, "train.attn_implementation": "sdpa"}
+        yield Variant(setup, made.method, changes, (*made.words, "sdpa attention"))
 
 
 def _with_checkpointing(made: Variant, own: Setup, checkpointing: bool) -> Variant:

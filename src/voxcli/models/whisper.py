@@ -133,6 +133,8 @@ class Whisper:
         else:
             processor.tokenizer.language = processor.tokenizer.task = None
             processor.tokenizer.set_prefix_tokens(predict_timestamps=False)
+        # sinusoids, which are not learned; from_pretrained of transformers 5 forgets that they are frozen
+        model.model.encoder.embed_positions.requires_grad_(False)
         if self.freeze_encoder:
             model.freeze_encoder()
         if self.encoder_context == "clip":

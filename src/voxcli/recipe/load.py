@@ -58,9 +58,7 @@ class Tables:
             self.places.update({at: place for at, place in places.items() if at[: len(key)] == key})
 
 
-def load(
-    source: str | Path, arguments: Sequence[str], problems: Problems, *, content: bytes | None = None
-) -> Tables:
+def load(source: str | Path, arguments: Sequence[str], problems: Problems, *, content: bytes | None = None) -> Tables:
     """Read a recipe: a path, or the name of a shipped one. `arguments` are the overrides of the command line.
 
     `content` is taken for the file's own where it is given: an edited recipe is read before it is written. Problems
