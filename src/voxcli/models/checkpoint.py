@@ -166,11 +166,13 @@ def _find(checkpoint: str, file: str) -> Path | None:
 
 
 def _missing(checkpoint: str, looked: str) -> ModelError:
-    return ModelError(
-        f"there is no checkpoint '{checkpoint}': {looked}",
-        help="give a local folder with config.json and model.safetensors: "
-        "on a machine with a network, `hf download ID --local-dir FOLDER`, then copy FOLDER here",
+    what = (
+        "a plan needs config.json alone: copy it into a folder, and name that folder"
+        if only_config()
+        else "give a local folder with config.json and model.safetensors: "
+        "on a machine with a network, `hf download ID --local-dir FOLDER`, then copy FOLDER here"
     )
+    return ModelError(f"there is no checkpoint '{checkpoint}': {looked}", help=what)
 
 
 @functools.cache
