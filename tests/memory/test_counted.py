@@ -94,6 +94,8 @@ def test_a_prediction_is_what_a_step_takes(name: str, tmp_path: Path) -> None:
     real, predicted = count_step(setup, SHAPE), trace_step(setup, SHAPE).peaks
     assert predicted.first.total == pytest.approx(real.first.total, rel=0.01)
     assert predicted.steady.total == pytest.approx(real.steady.total, rel=0.01)
+    assert predicted.steady.results == pytest.approx(real.steady.results, rel=0.01)
+    assert predicted.steady.results <= predicted.steady.total
 
 
 def test_real_batches_can_be_counted(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -124,9 +125,9 @@ def _one_step(
 
 
 def _optimizer(setup: Setup, model: torch.nn.Module, here: torch.device) -> torch.optim.Optimizer:
-    """The optimizer of the backend: the Trainer's AdamW is not fused, and it knows names that are not known here."""
+    """The optimizer of the backend; names that only the Trainer knows are taken for an AdamW that is not fused."""
     train = setup.train
-    if setup.backend != "transformers" or (train.optim in optimizer.NAMES and train.optim != "adamw_torch"):
+    if train.optim in optimizer.NAMES:
         return optimizer.build(model, train, here)
     rates = optimizer.groups(model.named_parameters(), weight_decay=train.weight_decay)
     return torch.optim.AdamW(rates, lr=train.learning_rate)
@@ -197,7 +198,7 @@ def _with_workspace(peak: Peak, total: int) -> Peak:
     unseen = total - peak.total
     at = "workspace" if unseen >= 0 else "activations"
     parts = {**peak.parts, at: peak.parts.get(at, 0) + unseen}
-    return Peak(total=total, parts=parts, phase=peak.phase, where=peak.where)
+    return replace(peak, total=total, parts=parts)
 
 
 @contextlib.contextmanager

@@ -166,6 +166,7 @@ def table(prediction: Prediction) -> dict[str, Any]:
             phase.name: {
                 "batch": dataclasses.asdict(phase.shape),
                 "tensors": phase.peak.total,
+                "tensors_without_kernels": phase.peak.results or None,
                 "parts": dict(phase.peak.parts),
                 "beside": dict(phase.beside),
                 "total": phase.total,

@@ -78,6 +78,9 @@ class Peak:
     """"forward", "backward" or "optimizer"; "decoding" in an evaluation."""
     where: str = ""
     """The module at work at the peak, for example "model.decoder.layers.3.fc1"; empty where it is not known."""
+    results: int = 0
+    """The most bytes of what operations return, without what their kernels take for themselves: what a count of live
+    tensors shows. 0 where it was not counted apart."""
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,10 @@ class Step:
         update = tracker.peak()
         total = before.total + self._states
         parts = {**before.parts, "optimizer": before.parts["optimizer"] + self._states}
-        return max(update, replace(before, total=total, parts=parts), key=lambda peak: peak.total)
+        results = max(update.results, before.results + self._states)
+        return replace(
+            max(update, replace(before, total=total, parts=parts), key=lambda peak: peak.total), results=results
+        )
 
     def forward_backward(self) -> torch.Tensor:
         """The gradients of every micro-batch; returns the sums of losses and counts."""
@@ -175,14 +178,8 @@ def _moved(blank: batches.Blank, tracker: Tracker) -> dict[str, Any]:
 def _optimizer(setup: Setup, model: torch.nn.Module) -> Any:
     """The optimizer that the backend makes."""
     train = setup.train
-    if setup.backend != "transformers":
+    if train.optim in NAMES:
         return optimizers.build(model, train, setup.device)
-    known = train.optim in NAMES
-    if known and train.optim not in ("adamw_torch", "adamw_torch_fused"):
-        return optimizers.build(model, train, setup.device)
-    # the Trainer's own AdamW works on all tensors at once on a GPU, and one by one on a CPU; of optimizers that are
-    # not known here the same is assumed
+    # the Trainer knows names that are not known here; taken for its AdamW, which works on all tensors at once on a GPU
     rates = groups(model.named_parameters(), weight_decay=train.weight_decay)
-    if train.optim == "adamw_torch_fused":
-        return torch.optim.AdamW(rates, lr=train.learning_rate, fused=True)
     return torch.optim.AdamW(rates, lr=train.learning_rate, foreach=setup.device == "cuda")

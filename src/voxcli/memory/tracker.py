@@ -148,7 +148,7 @@ class Tracker(TorchDispatchMode):
 
     def start(self) -> None:
         """Forget the peak: the next one is counted from here."""
-        self._peak = self.bytes
+        self._peak = self._peak_results = self.bytes
         self._peak_parts = list(self._parts)
         self._peak_phase: Phase = self.phase
         self._peak_order = self._order
@@ -157,7 +157,8 @@ class Tracker(TorchDispatchMode):
     def peak(self) -> Peak:
         """The highest count since `start`."""
         parts = dict(zip(PARTS, self._peak_parts, strict=True))
-        return Peak(total=self._peak, parts=parts, phase=self._peak_phase, where=self._peak_where)
+        phase, where = self._peak_phase, self._peak_where
+        return Peak(total=self._peak, parts=parts, phase=phase, where=where, results=self._peak_results)
 
     def part_bytes(self, part: str) -> int:
         """Live bytes of a part now."""
@@ -204,7 +205,7 @@ class Tracker(TorchDispatchMode):
         """What an operation needs for itself while it runs, freed when it is done."""
         self.bytes += n_bytes
         self._parts[_WORKSPACE] += n_bytes
-        self._see_peak()
+        self._see_peak(of_a_kernel=True)
         self.bytes -= n_bytes
         self._parts[_WORKSPACE] -= n_bytes
         if self.events is not None:
@@ -230,7 +231,9 @@ class Tracker(TorchDispatchMode):
             self.events.append((record.order, n_bytes))
         self._see_peak()
 
-    def _see_peak(self) -> None:
+    def _see_peak(self, *, of_a_kernel: bool = False) -> None:
+        if self.bytes > self._peak_results and not of_a_kernel:
+            self._peak_results = self.bytes
         if self.bytes > self._high:
             self._high = self.bytes
         if self.bytes > self._peak:
