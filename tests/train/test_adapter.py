@@ -8,18 +8,16 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 import torch
 from peft import LoraConfig
+from tiny_bundles import batch_of, family_of
 from transformers import AutoConfig, AutoModelForCTC, BitsAndBytesConfig
 
-from voxcli.api import Bundle, Corpus, Utterance
+from voxcli.api import Bundle, Corpus
 from voxcli.errors import ModelError
 from voxcli.models.checkpoint import quietly
-from voxcli.models.ctc import CTC
 from voxcli.models.open import open_model
-from voxcli.models.whisper import Whisper
 from voxcli.recipe.schema import Adapter, Quantization, Train
 from voxcli.tasks.ctc import CTCTask
 from voxcli.tasks.seq2seq import Seq2Seq
@@ -41,19 +39,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with quietly():
         AutoModelForCTC.from_config(AutoConfig.for_model("wavlm", **sizes)).save_pretrained(wavlm)
     return {**made, "wavlm": wavlm}
-
-
-def family_of(folders: dict[str, Path], name: str, **keys: Any) -> tuple[Any, Any]:
-    if name == "whisper":
-        return Whisper(checkpoint=str(folders[name]), language="tr", **keys), Seq2Seq()
-    return CTC(checkpoint=str(folders[name]), **keys), CTCTask()
-
-
-def batch_of(bundle: Bundle, task: Any) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    audio = [(0.1 * rng.standard_normal(n)).astype(np.float32) for n in (16_000, 24_000)]
-    utterances = [Utterance(id=t, audio=Path(t), text=t, duration=1.0) for t in ("ab", "abba")]
-    return task.collate([task.features(u, a, bundle) for u, a in zip(utterances, audio, strict=True)], bundle)  # type: ignore[no-any-return]
 
 
 def logits(bundle: Bundle, task: Any, batch: dict[str, Any]) -> torch.Tensor:

@@ -7,18 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_bundles import batch_of, family_of
 
-from voxcli.api import Bundle, Corpus, Utterance
+from voxcli.api import Bundle, Corpus
 from voxcli.errors import ModelError
-from voxcli.models.ctc import CTC
-from voxcli.models.whisper import Whisper
 from voxcli.recipe.schema import Adapter, Quantization, Train
-from voxcli.tasks.ctc import CTCTask
-from voxcli.tasks.seq2seq import Seq2Seq
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc, tiny_whisper
 from voxcli.train import device, loading, recomputation
@@ -38,19 +34,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {name: tiny_ctc(root / name, architecture=name) for name in names}
     deep = tiny_ctc(root / "deep", num_hidden_layers=6, intermediate_size=256)
     return {**made, "deep": deep, "whisper": tiny_whisper(root / "whisper")}
-
-
-def family_of(folders: dict[str, Path], name: str, **keys: Any) -> tuple[Any, Any]:
-    if name == "whisper":
-        return Whisper(checkpoint=str(folders[name]), language="tr", **keys), Seq2Seq()
-    return CTC(checkpoint=str(folders[name]), **keys), CTCTask()
-
-
-def batch_of(bundle: Bundle, task: Any) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    audio = [(0.1 * rng.standard_normal(n)).astype(np.float32) for n in (16_000, 24_000)]
-    utterances = [Utterance(id=t, audio=Path(t), text=t, duration=1.0) for t in ("ab", "abba")]
-    return task.collate([task.features(u, a, bundle) for u, a in zip(utterances, audio, strict=True)], bundle)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("name", ["whisper", "wav2vec2", "parakeet_ctc", "wav2vec2-bert"])

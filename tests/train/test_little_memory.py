@@ -10,18 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from tiny_bundles import batch_of
 
-from voxcli.api import Bundle, Corpus, Utterance
-from voxcli.models.ctc import CTC
+from voxcli.api import Bundle, Corpus
 from voxcli.models.open import open_model
-from voxcli.models.whisper import Whisper
 from voxcli.recipe.recipe import Recipe
 from voxcli.recipe.resolve import resolve_tables
 from voxcli.recipe.schema import Quantization, Train
-from voxcli.tasks.ctc import CTCTask
 from voxcli.tasks.seq2seq import Seq2Seq
 from voxcli.testing_models import tiny_ctc, tiny_whisper
 from voxcli.train import checkpoint, device, mean, optimizer
@@ -58,19 +55,6 @@ def another(folder: Path, architecture: str) -> Path:
         made = AutoConfig.for_model(architecture, **sizes, **squeezed, conv_dim=(own["hidden_size"],) * layers)
         AutoModelForCTC.from_config(made).save_pretrained(folder)
     return folder
-
-
-def family_of(folders: dict[str, Path], name: str, **keys: Any) -> tuple[Any, Any]:
-    if name == "whisper":
-        return Whisper(checkpoint=str(folders[name]), language="tr", **keys), Seq2Seq()
-    return CTC(checkpoint=str(folders[name]), **keys), CTCTask()
-
-
-def batch_of(bundle: Bundle, task: Any) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    audio = [(0.1 * rng.standard_normal(n)).astype(np.float32) for n in (16_000, 24_000)]
-    utterances = [Utterance(id=t, audio=Path(t), text=t, duration=1.0) for t in ("ab", "abba")]
-    return task.collate([task.features(u, a, bundle) for u, a in zip(utterances, audio, strict=True)], bundle)  # type: ignore[no-any-return]
 
 
 def loss_of(bundle: Bundle, task: Any, batch: dict[str, Any], precision: str) -> torch.Tensor:
