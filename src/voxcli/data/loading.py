@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,14 @@ class Batch:
     """B row numbers of the table."""
     index: int = 0
     """Place among the batches the loader was given."""
+
+
+def longest_label(tensors: Mapping[str, Any]) -> int:
+    """The longest label of a collated batch, in tokens; 0 where it has none, or one that stands for a whole clip."""
+    lengths, labels = tensors.get("label_lengths"), tensors.get("labels")
+    if isinstance(lengths, torch.Tensor) and lengths.numel():
+        return int(lengths.max())
+    return int(labels.shape[-1]) if isinstance(labels, torch.Tensor) and labels.dim() > 1 else 0
 
 
 class Loader:

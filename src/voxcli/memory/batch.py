@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from voxcli.api import Bundle, Task, Utterance
+from voxcli.data.loading import longest_label
 from voxcli.errors import VoxError
 from voxcli.memory.setup import Setup, Shape
 
@@ -79,7 +80,7 @@ def label_length(task: Task, bundle: Bundle, utterance: Utterance) -> int:
     if callable(own):
         return int(own(utterance, bundle) or 0)
     silence = np.zeros(round((utterance.duration or 1.0) * sampling_rate(bundle)), dtype=np.float32)
-    return _length(task.collate([task.features(utterance, silence, bundle)], bundle))
+    return longest_label(task.collate([task.features(utterance, silence, bundle)], bundle))
 
 
 def sampling_rate(bundle: Bundle) -> int:
@@ -184,16 +185,6 @@ def _items(setup: Setup, bundle: Bundle, duration: float, n_labels: int) -> tupl
 @functools.lru_cache(maxsize=4)
 def _noise(n_samples: int) -> np.ndarray:
     return np.random.default_rng(0).normal(0.0, 0.1, n_samples).astype(np.float32)
-
-
-def _length(batch: dict[str, Any]) -> int:
-    lengths = batch.get("label_lengths")
-    if isinstance(lengths, torch.Tensor) and lengths.numel():
-        return int(lengths.max())
-    labels = batch.get("labels")
-    if not isinstance(labels, torch.Tensor):
-        return 0
-    return int(labels.shape[-1])
 
 
 def _listed(value: Any, count: int) -> Any:

@@ -1,7 +1,8 @@
 """A name ("rtx-3060", "T4"), a size ("8GiB") or nothing (this machine) -> the `Device` whose memory a plan is made for.
 
 Compute capabilities are those of https://developer.nvidia.com/cuda-gpus and its legacy page; sizes are the total that
-nvidia-smi shows with drivers from 510 on (ECC on where that is how the card is sold).
+nvidia-smi shows with drivers from 510 on (ECC on where that is how the card is sold). The table was put together by
+hand and checked on none of the cards; on a machine with one, `machine` asks the card itself.
 """
 
 from __future__ import annotations

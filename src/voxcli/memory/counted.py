@@ -20,6 +20,7 @@ import torch
 
 from voxcli.api import Bundle, Decoding
 from voxcli.memory import batch as batches
+from voxcli.memory.environment import wrapped_by_accelerate
 from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.tracker import BLOCK, Tracker
 from voxcli.train import device as devices
@@ -133,27 +134,12 @@ def _optimizer(setup: Setup, model: torch.nn.Module, here: torch.device) -> torc
     return torch.optim.AdamW(rates, lr=train.learning_rate)
 
 
-@contextlib.contextmanager
-def _precision(setup: Setup, model: Any, here: torch.device) -> Iterator[None]:
-    """Autocast as the backend has it: the Trainer's accelerate wraps the forward pass alone and gives out float32."""
-    autocast = devices.autocast(here, setup.train.mixed_precision)
-    if setup.backend != "transformers" or setup.train.mixed_precision == "no":
-        with autocast:
-            yield
-        return
-    from accelerate.utils import convert_outputs_to_fp32
-
-    inner = model.forward
-
-    def forward(*args: Any, **keys: Any) -> Any:
-        with autocast:
-            return inner(*args, **keys)
-
-    model.forward = convert_outputs_to_fp32(forward)
-    try:
-        yield
-    finally:
-        del model.forward
+def _precision(setup: Setup, model: Any, here: torch.device) -> Any:
+    """Autocast as the backend has it."""
+    precision = setup.train.mixed_precision
+    if setup.backend != "transformers" or precision == "no":
+        return devices.autocast(here, precision)
+    return wrapped_by_accelerate(model, lambda: devices.autocast(here, precision))
 
 
 class _Count:

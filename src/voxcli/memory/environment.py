@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -41,7 +41,7 @@ def environment(
             if setup.device == "cuda":
                 stack.enter_context(cuda.emulated(setup.capability))
             if setup.backend == "transformers" and setup.train.mixed_precision != "no":
-                stack.enter_context(_wrapped_by_accelerate(setup, made.bundle.model))
+                stack.enter_context(wrapped_by_accelerate(made.bundle.model, lambda: autocast(setup)))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(made.mode)
             stack.enter_context(tracker)
@@ -53,12 +53,14 @@ def environment(
 
 
 @contextlib.contextmanager
-def _wrapped_by_accelerate(setup: Setup, model: Any) -> Iterator[None]:
-    """The Trainer's accelerate computes the forward pass under autocast and gives out float32."""
+def wrapped_by_accelerate(model: Any, precision: Callable[[], Any]) -> Iterator[None]:
+    """The Trainer's accelerate computes the forward pass under autocast, which `precision` enters, and gives out
+    float32.
+    """
     from accelerate.utils import convert_outputs_to_fp32
 
     def forward(*args: Any, **keys: Any) -> Any:
-        with autocast(setup):
+        with precision():
             return inner(*args, **keys)
 
     inner = model.forward

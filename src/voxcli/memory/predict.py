@@ -17,14 +17,14 @@ from voxcli.errors import RecipeError, VoxError
 from voxcli.memory import step
 from voxcli.memory.batch import label_length
 from voxcli.memory.calibration import constants as constants_of
-from voxcli.memory.candidates import Candidate, recommended
+from voxcli.memory.candidates import ROOM, Candidate, recommended
 from voxcli.memory.cards import Device
 from voxcli.memory.evaluation import trace_evaluation
 from voxcli.memory.fixed import Constants, fixed, needed
 from voxcli.memory.frontier import Frontier
 from voxcli.memory.search import Evaluation, Found
 from voxcli.memory.search import search as find_what_fits
-from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
+from voxcli.memory.setup import RESTING, Peak, Setup, Shape, StepPeaks
 from voxcli.memory.workload import Workload, source, workload
 from voxcli.memory.worst import EvaluationShapes
 from voxcli.models.checkpoint import config_only
@@ -33,10 +33,6 @@ from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 from voxcli.recipe.where import shown
 
-NARROW = 0.06
-"""A margin below it is smaller than what the estimated part of the total may be off by."""
-RESTING = ("weights", "trained weights", "gradients", "optimizer")
-"""Parts that lie in memory whatever the batch."""
 _AGREES = 0.01  # relative: below it a trace and its extrapolation say the same
 _FOLLOWED = 3  # batches, where there is no frontier
 
@@ -108,7 +104,7 @@ class Prediction:
     @property
     def narrow(self) -> bool:
         """Whether it fits by less than the estimate may be off by."""
-        return self.fits and self.margin < NARROW
+        return self.fits and self.margin < ROOM
 
 
 def predict(

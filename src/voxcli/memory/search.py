@@ -20,7 +20,7 @@ from voxcli.memory.batching import Batching
 from voxcli.memory.candidates import ROOM, Candidate, recommended, undominated
 from voxcli.memory.frontier import Frontier
 from voxcli.memory.roles import Mismatch
-from voxcli.memory.setup import Peak, Setup, Shape
+from voxcli.memory.setup import RESTING, Peak, Setup, Shape
 from voxcli.memory.variants import METHODS, Variant, optimizers, variants
 from voxcli.memory.worst import Clips
 from voxcli.progress import NULL, Progress
@@ -28,7 +28,6 @@ from voxcli.progress import NULL, Progress
 LEAST_KEPT = 0.5
 """A proposal that leaves out more than half of the audio is none."""
 _SMALL = 0.02  # of the device: optimizer states below it are not worth another optimizer
-_RESTING = ("weights", "trained weights", "gradients", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -312,7 +311,7 @@ class _Search:
             decides = self._needed(setup, candidate.resting + round(1.2 * known.activations)) > self._usable
             if decides and candidate.changes and known.trace is not None:
                 peak = known.trace(setup)
-                self._activations[key] = peak.total - sum(peak.parts.get(part, 0) for part in _RESTING)
+                self._activations[key] = peak.total - sum(peak.parts.get(part, 0) for part in RESTING)
         return self._activations[key]
 
     def _largest(self, setup: Setup, *, room: float) -> int:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PARTS = ("weights", "trained weights", "gradients", "optimizer", "batch", "activations", "workspace")
 """What a peak is broken down into, in the order in which it is shown. `weights` are frozen ones; `workspace` is what
 an operation needs for itself while it runs."""
+RESTING = ("weights", "trained weights", "gradients", "optimizer")
+"""Parts that lie in memory whatever the batch."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import torch
 
 from voxcli.api import Utterance
 from voxcli.data.batches import padding_of
+from voxcli.data.loading import longest_label
 from voxcli.memory import calibration, machine
 from voxcli.memory.batch import label_length
 from voxcli.memory.cards import Device, gib
@@ -249,15 +250,7 @@ def _counter(run: Run) -> Callable[[Utterance], int]:
 
 
 def _shape_of(batch: Batch) -> Shape:
-    return Shape(len(batch.ids), round(batch.padded_duration / len(batch.ids), 4), _labels(batch.tensors))
-
-
-def _labels(tensors: Mapping[str, Any]) -> int:
-    """The longest label of a collated batch, in tokens; 0 where there is none."""
-    lengths, labels = tensors.get("label_lengths"), tensors.get("labels")
-    if isinstance(lengths, torch.Tensor) and lengths.numel():
-        return int(lengths.max())
-    return int(labels.shape[-1]) if isinstance(labels, torch.Tensor) and labels.dim() > 1 else 0
+    return Shape(len(batch.ids), round(batch.padded_duration / len(batch.ids), 4), longest_label(batch.tensors))
 
 
 def _size(shape: Shape) -> tuple[float, int, Shape]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from voxcli.data.loading import Batch
+from voxcli.data.loading import Batch, longest_label
 from voxcli.engines.ceiling import Ceiling, Size
 from voxcli.errors import VoxError
 
@@ -60,7 +60,7 @@ class Part:
     def size(self) -> Size:
         """What decides the memory: rows cut out of a batch keep its padding."""
         duration = self.batch.padded_duration / max(len(self.batch.ids), 1)
-        return Size(len(self.positions), duration, _longest_label(self.batch.tensors))
+        return Size(len(self.positions), duration, longest_label(self.batch.tensors))
 
     def without(self, names: set[str]) -> Part:
         """The part without the utterances of the given ids."""
@@ -170,12 +170,3 @@ def _same(made: Any, fresh: Any) -> bool:
     if not fresh.is_floating_point():
         return torch.equal(shared, fresh)
     return torch.allclose(shared, fresh, rtol=1e-4, atol=1e-5, equal_nan=True)
-
-
-def _longest_label(tensors: Mapping[str, Any]) -> int:
-    """In tokens; 0 where a batch has no labels, or tensors of another kind."""
-    lengths = tensors.get("label_lengths")
-    if isinstance(lengths, torch.Tensor) and lengths.numel():
-        return int(lengths.max())
-    labels = tensors.get("labels")
-    return int(labels.shape[1]) if isinstance(labels, torch.Tensor) and labels.ndim == 2 else 0
