@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, dat
 
 import pluggy
 
+from voxcli.findings import Check, Finding, Fix
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -182,34 +184,6 @@ class Decoding:
     decoded in batches; faster, less careful. CTC models always use overlapping windows."""
 
 
-# ------------------------------------------------------------------------------------------------------------- findings
-
-
-@dataclass(frozen=True)
-class Fix:
-    """A proposed edit of the recipe: set `path` to `value`, or remove it where `value` is None."""
-
-    path: tuple[str | int, ...]
-    value: Any = None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something worth telling: what, where, and the repair."""
-
-    level: Literal["error", "warning", "note"]
-    message: str
-    """One line: what was found and what was expected."""
-    help: str | None = None
-    """One line: the repair."""
-    code: str = ""
-    """The check that found it, for example R004."""
-    path: tuple[str | int, ...] = ()
-    """The recipe key it belongs to, for example ("augment", 0, "p")."""
-    utterances: tuple[str, ...] = ()
-    fix: Fix | None = None
-
-
 # ------------------------------------------------------------------------------------------------------------ protocols
 
 
@@ -343,17 +317,6 @@ class Exporter(Protocol):
 
     def export(self, checkpoint: Path, out: Path) -> Path:
         """Write into the empty folder `out` and return it; it takes its final name afterwards. Raises `ModelError`."""
-        ...
-
-
-class Check(Protocol):
-    """One thing `vox doctor` looks for; its docstring is what `vox explain CODE` prints."""
-
-    code: ClassVar[str]
-    name: ClassVar[str]
-
-    def run(self, context: Any) -> Iterator[Finding]:
-        """Yield what is wrong; nothing when all is well."""
         ...
 
 

@@ -26,6 +26,7 @@ from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, RecipeError, V
 log = logging.getLogger(__name__)
 
 COMMANDS = {
+    "doctor": ("voxcli.cli.doctor:doctor", "Say what is wrong, where, and what to change."),
     "plan": ("voxcli.cli.plan:plan", "Say whether a recipe fits a device's memory, and what would."),
     "train": ("voxcli.cli.train:train", "Train a model as a recipe says."),
     "evaluate": ("voxcli.cli.evaluate:evaluate", "Score a model on a data set."),

@@ -6,7 +6,7 @@ Each data set and split is indexed, its transcripts go through `[text]`, `[filte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,17 +73,19 @@ def load_splits(
     limits: Limits | None = None,
     splits: Sequence[Split] = SPLITS,
     transcripts: bool = True,
+    listed: Mapping[Split, Table] | None = None,
     progress: Progress = NULL,
 ) -> Splits:
     """The asked-for splits of all data sets together, in the recipe's order.
 
     `limits`: what the model takes; None leaves long and short clips in. `transcripts`: whether an utterance without
-    text is of no use. Which utterances a holdout takes does not depend on `splits`. Raises `DataError` where a source
+    text is of no use. Which utterances a holdout takes does not depend on `splits`. `listed`: what `list_split` has
+    returned for some of them, so that they are not read again. Raises `DataError` where a source
     or the `exclude` file cannot be read, and where "train" is asked for and nothing is left of it.
     """
     rules, shares = text or TextRules(), holdout or Holdout()
     checks = checks_of(filter or Filter(), limits=limits, transcripts=transcripts, unicode_form=rules.unicode_form)
-    reader = _Reader(datasets, rules, checks, progress)
+    reader = _Reader(datasets, rules, checks, progress, listed or {})
     tables = {name: reader.table(name) for name in splits}
     hashes: dict[Split, Hashes] = {}
     made: list[Split] = [
@@ -121,11 +123,27 @@ def load_splits(
     )
 
 
+def list_split(
+    datasets: Sequence[Dataset], split: Split, text: TextRules | None = None, *, progress: Progress = NULL
+) -> Table:
+    """Every row of a split in all data sets, its transcript after `[text]`, nothing left out. Raises `DataError`."""
+    found = [index(dataset, split, progress=progress) for dataset in datasets if _has(dataset, split)]
+    return join(found, normalize=normalizer(text or TextRules()), progress=progress)
+
+
 class _Reader:
     """Reads split after split and keeps what was said about them."""
 
-    def __init__(self, datasets: Sequence[Dataset], rules: TextRules, checks: list[Check], progress: Progress) -> None:
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        rules: TextRules,
+        checks: list[Check],
+        progress: Progress,
+        listed: Mapping[Split, Table],
+    ) -> None:
         self._datasets, self._rules, self._checks, self._progress = datasets, rules, checks, progress
+        self._listed = listed
         self._exists: dict[Split, bool] = {}
         self.drops: list[Drop] = []
         self.problems: list[tuple[Split, str, str]] = []
@@ -144,9 +162,10 @@ class _Reader:
 
     def table(self, split: Split) -> Table:
         """A split of all data sets, filtered."""
-        found = [index(dataset, split, progress=self._progress) for dataset in self._datasets if _has(dataset, split)]
-        self._exists[split] = any(map(len, found))
-        table = join(found, normalize=normalizer(self._rules), progress=self._progress)
+        table = self._listed.get(split)
+        if table is None:
+            table = list_split(self._datasets, split, self._rules, progress=self._progress)
+        self._exists[split] = len(table) > 0
         wrong = table.select(np.asarray(pc.is_valid(table.column("problem").array).to_numpy(), dtype=np.bool_))
         names = zip(wrong.ids[:_PROBLEMS], wrong.column("problem")[:_PROBLEMS], strict=True)
         self.problems += [(split, str(name), str(problem)) for name, problem in names]

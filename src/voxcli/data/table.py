@@ -123,6 +123,13 @@ class Table:
         """Transcripts after `[text]`; None where there is none."""
         return self.column("text")
 
+    @property
+    def originals(self) -> Strings:
+        """Transcripts as the data sets hold them, before `[text]`."""
+        if "original" not in self._read:
+            self._read["original"] = _chunked([source.column("text") for source in self._sources])
+        return Strings(self._read["original"], self._rows)
+
     def column(self, name: str) -> Strings:
         """`id`, `text`, `label`, `speaker`, `language` or `problem`, row by row."""
         return Strings(self._column(name), self._rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voxcli.api import ComponentRegistry, hookimpl
+from voxcli.plugins import builtin_checks
 
 
 @hookimpl
@@ -27,3 +28,4 @@ def vox_register(registry: ComponentRegistry) -> None:
         "engine", "transformers", "voxcli.engines.transformers:TransformersEngine", summary="the trained model as it is"
     )
     add("exporter", "merged", "voxcli.exporters.merged:Merged", summary="one ordinary transformers folder")
+    builtin_checks.register(registry)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from voxcli.api import Limits
+from collections.abc import Mapping, Sequence
+
+from voxcli.api import Limits, Split
 from voxcli.data.batches import DurationBatches, lengthened, padding_of
 from voxcli.data.corpus import Splits, load_splits
+from voxcli.data.table import Table
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 
 
-def splits_of(recipe: Recipe, limits: Limits, *, progress: Progress = NULL) -> Splits:
-    """Training and validation split after `[filter]`, `[text]`, `[holdout]` and the model's limits.
+def splits_of(
+    recipe: Recipe,
+    limits: Limits,
+    *,
+    splits: Sequence[Split] = ("train", "validation"),
+    listed: Mapping[Split, Table] | None = None,
+    progress: Progress = NULL,
+) -> Splits:
+    """Splits after `[filter]`, `[text]`, `[holdout]` and the model's limits; `listed` as in `load_splits`.
 
     Raises `DataError` where the data cannot be read, and where nothing is left.
     """
@@ -20,7 +30,8 @@ def splits_of(recipe: Recipe, limits: Limits, *, progress: Progress = NULL) -> S
         recipe.text,
         recipe.holdout,
         limits=limits,
-        splits=("train", "validation"),
+        splits=splits,
+        listed=listed,
         progress=progress,
     )
 

@@ -1,0 +1,1 @@
+"""Checks of a folder with a trained model."""

@@ -1,0 +1,1 @@
+"""Checks of the utterances of a recipe, by their table and headers."""

@@ -1,0 +1,1 @@
+"""Checks of this machine and what is installed on it."""

@@ -1,0 +1,1 @@
+"""Checks of the log of a run, finished, crashed or running."""

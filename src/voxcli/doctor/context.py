@@ -1,0 +1,227 @@
+"""What checks look at: a recipe, its model's config, its data, a run's log, a checkpoint, this machine.
+
+Each part is opened when a check first asks for it, and once. Where it cannot be opened, the reason is a finding of its
+own, said once, and every check that needs it ends there (`Unavailable`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from voxcli.api import Bundle, Corpus, Limits, ModelFamily
+from voxcli.doctor.subject import Subject
+from voxcli.errors import RecipeError, VoxError
+from voxcli.findings import Finding
+from voxcli.progress import NULL, Progress
+
+if TYPE_CHECKING:
+    from voxcli.doctor.checkpoint import CheckpointFolder
+    from voxcli.doctor.data import Data
+    from voxcli.doctor.machine import Machine
+    from voxcli.doctor.record import Record
+    from voxcli.memory.predict import Prediction
+    from voxcli.plugins.manager import Manager
+    from voxcli.recipe.resolve import Recipe
+    from voxcli.recipe.where import Key, Place
+
+_T = TypeVar("_T")
+
+CODES = {
+    "recipe": "R100",
+    "limits": "R120",
+    "config": "R120",
+    "skeleton": "R121",
+    "data": "D100",
+    "splits": "D100",
+    "bundle": "R121",
+    "prediction": "S100",
+    "record": "T100",
+    "checkpoint": "C100",
+}
+"""Under which code it is said that a part cannot be opened. Each has a check of that code, for its documentation."""
+
+
+class Unavailable(Exception):
+    """What a check needs cannot be had; the reason is among the context's findings, or the subject has no such part."""
+
+
+@dataclass
+class Context:
+    """One subject and all that can be known of it."""
+
+    subject: Subject
+    overrides: tuple[str, ...] = ()
+    """Changes of the recipe, as on the command line."""
+    full: bool = False
+    """Read all audio instead of a sample, and load weights where that says more."""
+    training: bool = False
+    """Whether `vox train` asks, before a run."""
+    progress: Progress = NULL
+    findings: list[Finding] = field(default_factory=list)
+    """What was found while something was opened."""
+    _opened: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    # -------------------------------------------------------------------------------------------------------- a recipe
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, **settings: Any) -> Context:
+        """A recipe that has been resolved already, before it is trained."""
+        made = cls(Subject(("recipe",), recipe.name, recipe.path), **settings)
+        made._opened["recipe"] = recipe
+        return made
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe; that of a run is the one it was made with."""
+        return self._once("recipe", self._recipe)
+
+    @cached_property
+    def places(self) -> dict[Key, Place]:
+        """Where each key was set, of recipes that do not resolve as well."""
+        recipe = self._opened.get("recipe")
+        return dict(recipe.places) if recipe is not None and not isinstance(recipe, Exception) else {}
+
+    @property
+    def limits(self) -> Limits:
+        """What the model can take, from its config."""
+        return self._once("limits", lambda: self.recipe.model.limits())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """config.json of the checkpoint that training begins with; empty for a model from random weights."""
+        return self._once("config", self._config)
+
+    @property
+    def skeleton(self) -> Bundle:
+        """The model with shapes and names but no weights, before adapters; made for a corpus of letters.
+
+        Takes a second or so: not for checks that are made before training.
+        """
+        return self._once("skeleton", lambda: self._built(Corpus("abcdefghijklmnopqrstuvwxyz' ", ("a", "b"), 0, 0.0)))
+
+    @property
+    def bundle(self) -> Bundle:
+        """The same for the recipe's own data: its processor is the one that training would use."""
+        return self._once("bundle", lambda: self._built(self.data.splits.corpus))
+
+    # ------------------------------------------------------------------------------------------------------------ data
+
+    @property
+    def data(self) -> Data:
+        """The utterances of a recipe, a manifest or a folder."""
+
+        def opened() -> Data:
+            from voxcli.doctor.data import of_folder, of_recipe
+
+            if "data" in self.subject.kinds and self.subject.path is not None:
+                return of_folder(self.subject.path, self)
+            return of_recipe(self.recipe, self)
+
+        return self._once("data", opened)
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the recipe's run needs of this machine, and what would fit."""
+
+        def made() -> Prediction:
+            from voxcli.memory import machine
+            from voxcli.memory.predict import predict
+
+            return predict(self.recipe, machine.device(), progress=self.progress)
+
+        return self._once("prediction", made)
+
+    # ------------------------------------------------------------------------------------- runs, checkpoints, machines
+
+    @property
+    def record(self) -> Record:
+        """The log of a run of voxcli, or of the transformers Trainer."""
+
+        def read() -> Record:
+            from voxcli.doctor.record import of_run, of_trainer
+
+            if self.subject.path is None or not {"run", "trainer"} & set(self.subject.kinds):
+                raise Unavailable("record")
+            return (of_run if "run" in self.subject.kinds else of_trainer)(self.subject.path)
+
+        return self._once("record", read)
+
+    @property
+    def checkpoint(self) -> CheckpointFolder:
+        """The folder of a trained model."""
+
+        def opened() -> CheckpointFolder:
+            from voxcli.doctor.checkpoint import CheckpointFolder
+
+            if self.subject.path is None or "checkpoint" not in self.subject.kinds:
+                raise Unavailable("checkpoint")
+            return CheckpointFolder(self.subject.path)
+
+        return self._once("checkpoint", opened)
+
+    @property
+    def machine(self) -> Machine:
+        """This machine: its devices, disks and installed packages."""
+
+        def probed() -> Machine:
+            from voxcli.doctor.machine import Machine
+
+            return Machine()
+
+        return self._once("machine", probed)
+
+    @property
+    def plugins(self) -> Manager:
+        """The plugins of this process."""
+        from voxcli.plugins.manager import manager
+
+        return manager()
+
+    # ---------------------------------------------------------------------------------------------------------- inside
+
+    def _once(self, name: str, make: Callable[[], _T]) -> _T:
+        """What `make` returns, or `Unavailable`, the first time with a finding."""
+        if name not in self._opened:
+            try:
+                self._opened[name] = make()
+            except Unavailable as missing:
+                self._opened[name] = missing
+            except RecipeError as error:
+                self.findings += error.findings or [Finding("error", error.message, error.help, code=CODES[name])]
+                self.places = {**self.places, **error.places}
+                self._opened[name] = Unavailable(name)
+            except VoxError as error:
+                self.findings.append(Finding("error", error.message, error.help, code=CODES.get(name, "")))
+                self._opened[name] = Unavailable(name)
+        found = self._opened[name]
+        if isinstance(found, Unavailable):
+            raise Unavailable(name) from found
+        result: _T = found
+        return result
+
+    def _recipe(self) -> Recipe:
+        from voxcli.recipe.resolve import resolve
+
+        if not {"recipe", "run"} & set(self.subject.kinds) or self.subject.path is None:
+            raise Unavailable("recipe")
+        path = self.subject.path
+        source = path / "recipe.toml" if "run" in self.subject.kinds else path
+        made = resolve(source, self.overrides, missing="warning")
+        self.places = dict(made.places)
+        return made
+
+    def _config(self) -> dict[str, Any]:
+        from voxcli.models.checkpoint import read_config
+
+        checkpoint = getattr(self.recipe.model, "checkpoint", None)
+        return read_config(str(checkpoint)) if checkpoint else {}
+
+    def _built(self, corpus: Corpus) -> Bundle:
+        from voxcli.memory.shapes import without_weights
+
+        family: ModelFamily = self.recipe.model
+        with without_weights(device="cpu"):
+            return family.build(corpus)

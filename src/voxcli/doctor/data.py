@@ -1,0 +1,84 @@
+"""A recipe's utterances as its data sets list them, and as a run would use them.
+
+All rows of a split stand in one `Table` whose columns are memory-mapped Arrow: look at columns, not at utterances one
+by one, wherever a split may hold a million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxcli.api import SPLITS, Dataset, Split
+from voxcli.data.corpus import Splits, list_split, load_splits
+from voxcli.data.table import Table
+from voxcli.recipe.schema import Filter, Holdout, TextRules
+
+if TYPE_CHECKING:
+    from voxcli.doctor.context import Context
+    from voxcli.recipe.resolve import Recipe
+
+
+@dataclass
+class Data:
+    """The three splits, before and after `[filter]`."""
+
+    datasets: Sequence[Dataset]
+    text: TextRules
+    filter: Filter
+    holdout: Holdout
+    context: Context
+    transcripts: bool = True
+    """Whether an utterance without text is of no use."""
+    _listed: dict[Split, Table] = field(default_factory=dict, repr=False)
+
+    def listed(self, split: Split) -> Table:
+        """Every row of a split, nothing left out; `texts` are after `[text]`, `originals` before, and the column
+        "problem" says why a row's audio cannot be used.
+        """
+        if split not in self._listed:
+            self._listed[split] = list_split(self.datasets, split, self.text, progress=self.context.progress)
+        return self._listed[split]
+
+    @property
+    def splits(self) -> Splits:
+        """What a run works on: after `[filter]`, `[holdout]` and the model's limits where a model is known.
+
+        Ends the check where nothing is left of the training split, which is then a finding.
+        """
+        from voxcli.doctor.context import Unavailable
+
+        def loaded() -> Splits:
+            try:
+                limits = self.context.limits
+            except Unavailable:
+                limits = None
+            return load_splits(
+                self.datasets,
+                self.filter,
+                self.text,
+                self.holdout,
+                limits=limits,
+                transcripts=self.transcripts,
+                listed={split: self.listed(split) for split in SPLITS},
+                progress=self.context.progress,
+            )
+
+        return self.context._once("splits", loaded)
+
+
+def of_recipe(recipe: Recipe, context: Context) -> Data:
+    """The data of a recipe."""
+    return Data(recipe.data, recipe.text, recipe.filter, recipe.holdout, context)
+
+
+def of_folder(path: Path, context: Context) -> Data:
+    """A manifest, or a folder that some data set reads. Raises `DataError` where none does."""
+    from voxcli.plugins.manager import manager
+    from voxcli.recipe.look import look
+
+    table = dict(look(path, manager().registry).table)
+    dataset = manager().registry.load("dataset", table.pop("type"))(**table)
+    return Data((dataset,), TextRules(), Filter(), Holdout(), context)

@@ -1,0 +1,28 @@
+"""The checks of `vox doctor` that voxcli brings: code -> where it lives. One line each, by code.
+
+M machine   P plugins   R recipe   D data   A audio   S memory and speed   T runs   C checkpoints
+"""
+
+from __future__ import annotations
+
+from voxcli.api import ComponentRegistry
+
+_CHECKS = "voxcli.doctor.checks"
+
+CHECKS = {
+    # machine
+    # plugins
+    # recipe
+    "R103": "recipe.warmup:WarmupLongerThanRun",
+    # data
+    # audio
+    # memory
+    # run
+    # checkpoint
+}
+
+
+def register(registry: ComponentRegistry) -> None:
+    """Register the built-in checks under their codes."""
+    for code, target in CHECKS.items():
+        registry.add("check", code, f"{_CHECKS}.{target}")
