@@ -4,6 +4,7 @@ The package in reading order:
 
     api        what a plugin imports: `hookimpl`, `config`, the data classes and the protocols of each kind of component
     errors     the errors that people cause, and their exit codes
+    findings   what checks say: level, place, utterances, repair
     plugins    who offers which component: hooks, registry, manager, the built-ins
     recipe     TOML -> tables -> components, with every problem at once
     audio      a file or bytes -> float32 mono at the model's rate
@@ -18,6 +19,8 @@ The package in reading order:
     evaluate   checkpoint + split -> scores and a file with every utterance
     engines    audio -> transcript
     transcribe files, folders, stdin -> txt, srt, vtt, tsv, json
+    memory     a setup and a batch -> the bytes of its step, without the device
+    doctor     a machine, a recipe, data, a run, a model -> what is wrong and what to change
     cli        the `vox` command: one file a sub-command
 """
 
