@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from voxcli.api import SPLITS, Corpus, Dataset, Finding, Limits, Split
-from voxcli.data.filters import EXAMPLES, Check, Drop, apply, checks_of, read_exclude
+from voxcli.data.exclude import read_exclude
+from voxcli.data.filters import EXAMPLES, Check, Drop, apply, checks_of, excluded_of_split
 from voxcli.data.holdout import Hashes, divide, shared, text_hashes
 from voxcli.data.index import index
 from voxcli.data.table import Table, join
@@ -101,6 +102,11 @@ def load_splits(
                 tables[name], hashes[name] = whole.select(chosen), said[chosen]
             if name != "train" and len(whole) and (texts := len(np.unique(said[chosen]))) < _FEW_TEXTS:
                 reader.findings.append(_few_texts(name, texts, int(chosen.sum()), len(whole)))
+    for name in splits:
+        tables[name], gone = apply(tables[name], name, excluded_of_split(filter or Filter(), name))
+        if gone:
+            reader.drops += gone
+            hashes.pop(name, None)
     if "train" in splits and not len(tables["train"]):
         raise _nothing_left(reader.drops)
     filled = [name for name in SPLITS if len(tables.get(name, ()))]
@@ -166,11 +172,13 @@ class _Reader:
         if table is None:
             table = list_split(self._datasets, split, self._rules, progress=self._progress)
         self._exists[split] = len(table) > 0
+        named = [check for check in self._checks if check.key == "filter.exclude"]
+        table, left_out = apply(table, split, named)
         wrong = table.select(np.asarray(pc.is_valid(table.column("problem").array).to_numpy(), dtype=np.bool_))
         names = zip(wrong.ids[:_PROBLEMS], wrong.column("problem")[:_PROBLEMS], strict=True)
         self.problems += [(split, str(name), str(problem)) for name, problem in names]
-        table, drops = apply(table, split, self._checks)
-        self.drops += drops
+        table, drops = apply(table, split, [check for check in self._checks if check not in named])
+        self.drops += [*left_out, *drops]
         return table
 
     def not_found(self, exclude: str) -> list[Finding]:

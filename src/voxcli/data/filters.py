@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,8 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from voxcli.api import Limits, Split, Utterance
+from voxcli.data.exclude import read_exclude
 from voxcli.data.table import Table
-from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.schema import Filter
 from voxcli.text.vocabulary import characters_outside
@@ -89,6 +88,7 @@ def checks_of(
 ) -> list[Check]:
     """The checks that `[filter]` and the model ask for. Raises `DataError` where `exclude` cannot be read."""
     return [
+        *excluded(rules),
         Check("", "the audio cannot be used", _has_problem, _first_problem),
         *_named(rules),
         *_texts(rules, transcripts, unicode_form),
@@ -116,26 +116,27 @@ def refused(
     return table.select(kept), drops
 
 
-def read_exclude(path: str | Path) -> frozenset[str]:
-    """Ids to leave out, one a line; empty lines are skipped. Raises `DataError`."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"[filter] exclude = {str(path)!r} cannot be read: {error}",
-            help="it is a text file (UTF-8) of utterance ids, one a line",
-        ) from error
-    return frozenset(line.strip() for line in lines if line.strip())
+def excluded(rules: Filter) -> list[Check]:
+    """The check of what `[filter] exclude` leaves out of every split. Raises `DataError` where it cannot be read."""
+    return [_listed_in(rules, read_exclude(rules.exclude).everywhere)] if rules.exclude is not None else []
+
+
+def excluded_of_split(rules: Filter, split: Split) -> list[Check]:
+    """The check of what `[filter] exclude` leaves out of one split only; made after `[holdout]` has cut the splits."""
+    ids = read_exclude(rules.exclude).of_split.get(split) if rules.exclude is not None else None
+    return [_listed_in(rules, ids)] if ids else []
+
+
+def _listed_in(rules: Filter, ids: Iterable[str]) -> Check:
+    excluded = _strings(ids)
+    return Check(
+        "filter.exclude",
+        f"named in [filter] exclude = {rules.exclude!r}",
+        lambda table: _mask(pc.is_in(table.ids.array, value_set=excluded)),
+    )
 
 
 def _named(rules: Filter) -> Iterator[Check]:
-    if rules.exclude is not None:
-        excluded = _strings(read_exclude(rules.exclude))
-        yield Check(
-            "filter.exclude",
-            f"named in [filter] exclude = {rules.exclude!r}",
-            lambda table: _mask(pc.is_in(table.ids.array, value_set=excluded)),
-        )
     if rules.languages is not None:
         wanted = _strings(rules.languages)
 

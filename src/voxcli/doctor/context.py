@@ -6,7 +6,7 @@ own, said once, and every check that needs it ends there (`Unavailable`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voxcli.doctor.data import Data
     from voxcli.doctor.machine import Machine
     from voxcli.doctor.record import Record
+    from voxcli.memory.cards import Device
     from voxcli.memory.predict import Prediction
     from voxcli.plugins.manager import Manager
     from voxcli.recipe.resolve import Recipe
@@ -59,6 +60,8 @@ class Context:
     """Read all audio instead of a sample, and load weights where that says more."""
     training: bool = False
     """Whether `vox train` asks, before a run."""
+    device: Device | None = None
+    """What memory is predicted for (`--gpu`, `--ram`); None is this machine's."""
     progress: Progress = NULL
     findings: list[Finding] = field(default_factory=list)
     """What was found while something was opened."""
@@ -190,17 +193,22 @@ class Context:
             except Unavailable as missing:
                 self._opened[name] = missing
             except RecipeError as error:
-                self.findings += error.findings or [Finding("error", error.message, error.help, code=CODES[name])]
+                self._tell(error.findings or [Finding("error", error.message, error.help, code=CODES[name])])
                 self.places = {**self.places, **error.places}
                 self._opened[name] = Unavailable(name)
             except VoxError as error:
-                self.findings.append(Finding("error", error.message, error.help, code=CODES.get(name, "")))
+                code = CODES.get(name.partition(" ")[0], "")
+                self._tell([Finding("error", error.message, error.help, code=code)])
                 self._opened[name] = Unavailable(name)
         found = self._opened[name]
         if isinstance(found, Unavailable):
             raise Unavailable(name) from found
         result: _T = found
         return result
+
+    def _tell(self, findings: Iterable[Finding]) -> None:
+        """Keep what has not been said: three splits of one file have one reason."""
+        self.findings += [finding for finding in findings if finding not in self.findings]
 
     def _recipe(self) -> Recipe:
         from voxcli.recipe.resolve import resolve

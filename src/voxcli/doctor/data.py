@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from voxcli.api import SPLITS, Dataset, Split
 from voxcli.data.corpus import Splits, list_split, load_splits
+from voxcli.data.filters import apply, excluded, excluded_of_split
 from voxcli.data.table import Table
 from voxcli.recipe.schema import Filter, Holdout, TextRules
 
@@ -32,15 +33,25 @@ class Data:
     context: Context
     transcripts: bool = True
     """Whether an utterance without text is of no use."""
-    _listed: dict[Split, Table] = field(default_factory=dict, repr=False)
+    _whole: dict[Split, Table] = field(default_factory=dict, repr=False)
 
     def listed(self, split: Split) -> Table:
-        """Every row of a split, nothing left out; `texts` are after `[text]`, `originals` before, and the column
-        "problem" says why a row's audio cannot be used.
+        """Every row of a split but those that `[filter] exclude` names, which somebody knows about already; `texts` are
+        after `[text]`, `originals` before, and the column "problem" says why a row's audio cannot be used.
         """
-        if split not in self._listed:
-            self._listed[split] = list_split(self.datasets, split, self.text, progress=self.context.progress)
-        return self._listed[split]
+
+        def left() -> Table:
+            cut = bool(self.holdout.validation or self.holdout.test)  # then a row's split is not decided here
+            checks = [*excluded(self.filter), *(() if cut else excluded_of_split(self.filter, split))]
+            return apply(self.whole(split), split, checks)[0]
+
+        return self.context._once(f"data {split}", left)
+
+    def whole(self, split: Split) -> Table:
+        """Every row of a split."""
+        if split not in self._whole:
+            self._whole[split] = list_split(self.datasets, split, self.text, progress=self.context.progress)
+        return self._whole[split]
 
     @property
     def splits(self) -> Splits:
@@ -62,7 +73,7 @@ class Data:
                 self.holdout,
                 limits=limits,
                 transcripts=self.transcripts,
-                listed={split: self.listed(split) for split in SPLITS},
+                listed={split: self.whole(split) for split in SPLITS},
                 progress=self.context.progress,
             )
 

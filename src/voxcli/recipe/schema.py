@@ -33,7 +33,8 @@ class Filter:
     languages: tuple[str, ...] | None = None
     """Keep only utterances of these languages, where the data set says one."""
     exclude: str | None = None
-    """A text file of utterance ids to leave out, one a line."""
+    """A text file of utterance ids to leave out, one a line; id, tab and a split leave it out of that split only. Lines
+    that begin with `# ` are comments."""
 
 
 @config
