@@ -27,6 +27,13 @@ def doctor(
     only: Annotated[list[str] | None, typer.Option("--only", metavar="CODE", help="These checks alone.")] = None,
     skip: Annotated[list[str] | None, typer.Option("--skip", metavar="CODE", help="All but these.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Read all audio, and weights where that says more.")] = False,
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", metavar="NAME|SIZE", help="A card to ask for: rtx-3060, 8GiB; default: this machine's."),
+    ] = None,
+    ram: Annotated[
+        str | None, typer.Option("--ram", metavar="SIZE", help="A processor with this much memory: 16GiB.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 for warnings.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -35,9 +42,12 @@ def doctor(
     from voxcli.doctor.examine import examine
     from voxcli.doctor.report import lines, table
     from voxcli.doctor.subject import subject
+    from voxcli.memory.machine import named
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    context = Context(subject(given), tuple(overrides or ()), full=full, progress=console.progress())
+    context = Context(
+        subject(given), tuple(overrides or ()), full=full, device=named(gpu, ram), progress=console.progress()
+    )
     report = examine(context, only=only or (), skip=skip or ())
     if json:
         console.write_json(table(report))

@@ -83,10 +83,10 @@ def plan(
     )
     if labels is not None and duration is None:
         raise UsageError("--labels says how long the labels are of clips of --duration", help="--duration 15 (s)")
-    from voxcli.memory import cards, machine  # light: a wrong name is told before torch is imported
+    from voxcli.memory import machine  # light: a wrong name is told before torch is imported
     from voxcli.recipe.resolve import resolve
 
-    named = cards.find(gpu) if gpu is not None else machine.ram(ram) if ram is not None else None
+    named = machine.named(gpu, ram)
     source = Path(recipe)
     if source.is_dir() and (source / "recipe.toml").is_file():
         source = source / "recipe.toml"
@@ -140,8 +140,6 @@ def _check_options(
     json: bool,
 ) -> None:
     """Raise `UsageError` for options that do not go together."""
-    if gpu is not None and ram is not None:
-        raise UsageError("--gpu and --ram are two devices", help="plan for one at a time")
     if measure and (gpu is not None or ram is not None):
         raise UsageError("--measure runs on the device of this machine", help="leave --gpu and --ram out")
     if choice is not None and not apply:

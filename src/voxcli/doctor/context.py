@@ -7,7 +7,7 @@ own, said once, and every check that needs it ends there (`Unavailable`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -127,13 +127,16 @@ class Context:
 
     @property
     def prediction(self) -> Prediction:
-        """What the recipe's run needs of this machine, and what would fit."""
+        """What the recipe's run needs of `device`; what would fit, only where it does not fit with room to spare."""
 
         def made() -> Prediction:
-            from voxcli.memory import machine
-            from voxcli.memory.predict import predict
+            from voxcli.doctor.prediction import Unpredicted, predicted
 
-            return predict(self.recipe, machine.device(), progress=self.progress)
+            try:
+                return predicted(self)
+            except Unpredicted as reason:
+                self._tell([replace(reason.finding, code=CODES["prediction"])])
+                raise Unavailable("prediction") from reason
 
         return self._once("prediction", made)
 

@@ -6,8 +6,18 @@ import os
 from pathlib import Path
 
 from voxcli.errors import UsageError
-from voxcli.memory.cards import GIB, Device, gib, parse_size
+from voxcli.memory.cards import GIB, Device, find, gib, parse_size
 from voxcli.memory.fixed import CONTEXT
+
+
+def named(gpu: str | None, ram_size: str | None) -> Device | None:
+    """The device that `--gpu` or `--ram` names; None where neither was given. Light: torch is not imported.
+
+    Raises `UsageError` for both, and for a name or a size that means nothing.
+    """
+    if gpu is not None and ram_size is not None:
+        raise UsageError("--gpu and --ram are two devices", help="plan for one at a time")
+    return find(gpu) if gpu is not None else ram(ram_size) if ram_size is not None else None
 
 
 def device() -> Device:

@@ -10,9 +10,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from voxcli.api import Limits, Utterance
 from voxcli.data.batches import lengthened, padding_of
+from voxcli.data.corpus import Splits
 from voxcli.errors import RecipeError, VoxError
 from voxcli.memory import step
 from voxcli.memory.batch import label_length
@@ -113,14 +115,17 @@ def predict(
     *,
     duration: float | None = None,
     labels: int | None = None,
-    search: bool = True,
+    search: bool | Literal["where needed"] = True,
+    splits: Splits | None = None,
     progress: Progress = NULL,
 ) -> Prediction:
     """What a recipe's run needs on a device.
 
-    `duration` (s) and `labels` (tokens), the longest clip's, are taken instead of the data. Raises `DataError` where
-    the data cannot be read, `ModelError` where the model's config cannot be had or its step cannot be followed,
-    `RecipeError` for a precision that the device does not have.
+    `duration` (s) and `labels` (tokens), the longest clip's, are taken instead of the data; `splits` are those of the
+    recipe where they have been read. `search`: whether to look for what else fits; "where needed" where the recipe
+    itself does not fit with room to spare. Raises `DataError` where the data cannot be read, `ModelError` where the
+    model's config cannot be had or its step cannot be followed, `RecipeError` for a precision that the device does not
+    have.
     """
     notes = _suits(recipe, device)
     with config_only(), warnings.catch_warnings():
@@ -128,7 +133,7 @@ def predict(
         warnings.filterwarnings("ignore", message="None of the inputs have requires_grad")
         limits = recipe.model.limits()
         progress.say("reading the data" if duration is None else "the data are not read")
-        found = source(recipe, limits, by_hand=duration is not None, progress=progress)
+        found = source(recipe, limits, by_hand=duration is not None, splits=splits, progress=progress)
         setup = Setup.of(recipe, found.corpus, device=device.setup, capability=device.capability)
         progress.say("building the model without its weights")
         bundle = step.bundle_of(setup)
@@ -149,7 +154,10 @@ def predict(
         if work.evaluation is not None:
             progress.say("following an evaluation")
             phases.append(phase("evaluation", *_evaluation(setup, recipe, work.evaluation, limits)))
-        better = _searched(setup, recipe, device, constants, work, phases, limits, progress) if search else None
+        enough = max(one.total for one in phases) <= (1.0 - ROOM) * device.usable
+        better = None
+        if search is True or (search and not enough):
+            better = _searched(setup, recipe, device, constants, work, phases, limits, progress)
     trained = sum(one.numel() for one in bundle.model.parameters() if one.requires_grad)
     made = Prediction(
         model=_model(recipe),

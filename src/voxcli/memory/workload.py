@@ -44,8 +44,14 @@ class Source:
         return ", ".join(f"{name} {len(table):,} ({clock(table.duration)})" for name, table in held if len(table))
 
 
-def source(recipe: Recipe, limits: Limits, *, by_hand: bool, progress: Progress = NULL) -> Source:
-    """Read the data of a recipe; `by_hand` reads none. Raises `DataError` where they cannot be read."""
+def source(
+    recipe: Recipe, limits: Limits, *, by_hand: bool, splits: Splits | None = None, progress: Progress = NULL
+) -> Source:
+    """Read the data of a recipe, unless they have been; `by_hand` reads none. Raises `DataError` where they cannot be
+    read.
+    """
+    if splits is not None:
+        return Source(splits.corpus, splits)
     if by_hand:
         return Source(Corpus(characters=LETTERS, labels=("a", "b"), n_utterances=0, duration=0.0), None)
     try:

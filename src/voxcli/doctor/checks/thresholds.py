@@ -22,6 +22,14 @@ USUAL_WARMUP = 0.1
 
 # -------------------------------------------------------------------------------------------------------------- memory
 
+SMALL_MODEL = 100_000
+"""Parameters. With SMALL_BATCH and ROOMY_DEVICE: a step that is not traced, because it fits."""
+SMALL_BATCH = 60.0
+"""s of padded audio. Measured here with a wav2vec 2.0 of 83,000 parameters and a Whisper of 163,000: batches of 60 s
+need at most 3.4 GiB (one clip of 60 s), evaluation batches of 120 s 1.5 GiB, Python's own 0.4 GiB included."""
+ROOMY_DEVICE = 4 * 2**30
+"""Bytes: more than a small model needs with a small batch."""
+
 # ----------------------------------------------------------------------------------------------------------------- run
 
 # ---------------------------------------------------------------------------------------------------------- checkpoint
