@@ -64,11 +64,25 @@ def say(text: str) -> None:
         _line(text)
 
 
+def paint(text: str, style: str) -> str:
+    """Text for a result in a style of rich ("bold red"); as it is where stdout is no terminal, or NO_COLOR is set."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    from rich.style import Style
+
+    return Style.parse(style).render(text)
+
+
 def progress() -> Progress:
     """How the running command shows its progress."""
     if _verbosity < 0:
         return NULL
     return _Live() if _is_terminal() else _Plain()
+
+
+def answers() -> bool:
+    """Whether somebody sits at the terminal."""
+    return sys.stdin.isatty()
 
 
 def _is_terminal() -> bool:

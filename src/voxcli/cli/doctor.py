@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voxcli.cli import console
-from voxcli.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageError
+
+if TYPE_CHECKING:
+    from voxcli.doctor.examine import Report
 
 
 def doctor(
@@ -24,7 +28,10 @@ def doctor(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE | ~KEY]...", help="Changes of the recipe.")
     ] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="CODE", help="These checks alone.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="CODE", help="These checks alone: codes, beginnings of codes, names."),
+    ] = None,
     skip: Annotated[list[str] | None, typer.Option("--skip", metavar="CODE", help="All but these.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Read all audio, and weights where that says more.")] = False,
     gpu: Annotated[
@@ -34,25 +41,88 @@ def doctor(
     ram: Annotated[
         str | None, typer.Option("--ram", metavar="SIZE", help="A processor with this much memory: 16GiB.")
     ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Change the recipe, list utterances to leave out; the difference is shown.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: show the difference, write nothing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 for warnings.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Say what is wrong, where, and what to change."""
+    """Say what is wrong, where, and what to change.
+
+    Exit code 0 where nothing is above a note, 2 for errors, with --strict 1 for warnings.
+
+    \b
+    vox doctor recipe.toml
+    vox doctor recipe.toml --fix
+    vox doctor runs/mine --only T
+    """
+    _check_options(fix=fix, yes=yes, dry_run=dry_run, json=json)
+    from voxcli.cli.doctor_fix import fixed
     from voxcli.doctor.context import Context
-    from voxcli.doctor.examine import examine
     from voxcli.doctor.report import lines, table
     from voxcli.doctor.subject import subject
     from voxcli.memory.machine import named
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    context = Context(
-        subject(given), tuple(overrides or ()), full=full, device=named(gpu, ram), progress=console.progress()
-    )
-    report = examine(context, only=only or (), skip=skip or ())
+    what, device = subject(given), named(gpu, ram)
+    words = [*([given] if given is not None else ()), *(overrides or ())]
+
+    def examined(overrides: tuple[str, ...]) -> Report:
+        context = Context(what, overrides, full=full, device=device, progress=console.progress())
+        return _examined(context, only or [], skip or [])
+
+    report = examined(tuple(overrides or ()))
+    if not json:
+        console.write("\n".join(lines(report, console.paint)))
+    written = None
+    if fix and not report.remaining:
+        report, written = fixed(report, lambda: examined(()), yes=yes, dry_run=dry_run, json=json)
     if json:
-        console.write_json(table(report))
-    else:
-        console.write("\n".join(lines(report)))
-    if report.count("error"):
+        console.write_json(table(report) | ({"fix": written} if written is not None else {}))
+    elif not fix:
+        _next(report, words)
+    return _exit_code(report, strict=strict)
+
+
+def _check_options(*, fix: bool, yes: bool, dry_run: bool, json: bool) -> None:
+    """Raise `UsageError` for options that do not go together."""
+    if (yes or dry_run) and not fix:
+        raise UsageError(f"{'--yes' if yes else '--dry-run'} belongs to --fix", help="add --fix")
+    if fix and not yes and not dry_run and (json or not console.answers()):
+        raise UsageError("--fix asks before it writes, and nobody is there to answer", help="add --yes, or --dry-run")
+
+
+def _examined(context: object, only: list[str], skip: list[str]) -> Report:
+    """The report; of what was done so far after Ctrl-C."""
+    from voxcli.doctor.context import Context
+    from voxcli.doctor.examine import Examination
+
+    assert isinstance(context, Context)
+    begun = Examination(context, only=only, skip=skip)
+    try:
+        return begun.run()
+    except KeyboardInterrupt:
+        return begun.report()
+
+
+def _next(report: Report, words: list[str]) -> None:
+    """The commands to go on with."""
+    lines = []
+    command = shlex.join(["vox", "doctor", *words])
+    if any(finding.fix is not None for finding in report.findings):
+        lines.append(f"{command} --fix")
+    codes = list(dict.fromkeys(finding.code for finding in report.findings if finding.code))
+    if codes:
+        lines.append(f"vox explain {codes[0]}")
+    for number, line in enumerate(lines):
+        console.write(("next: " if number == 0 else "      ") + line)
+
+
+def _exit_code(report: Report, *, strict: bool) -> int:
+    if report.remaining:
+        return EXIT_INTERRUPTED
+    if report.count("error") or report.unresolved:
         return EXIT_USAGE
     return EXIT_FAILED if strict and report.count("warning") else EXIT_OK

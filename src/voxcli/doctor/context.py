@@ -65,6 +65,8 @@ class Context:
     progress: Progress = NULL
     findings: list[Finding] = field(default_factory=list)
     """What was found while something was opened."""
+    not_looked_at: list[str] = field(default_factory=list)
+    """What a check left out, and why: "the audio of 11,500 of 12,000 clips; --full reads all of it"."""
     _opened: dict[str, Any] = field(default_factory=dict, repr=False)
 
     # -------------------------------------------------------------------------------------------------------- a recipe

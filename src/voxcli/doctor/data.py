@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from voxcli.api import SPLITS, Dataset, Split
 from voxcli.data.corpus import Splits, list_split, load_splits
-from voxcli.data.filters import apply, excluded, excluded_of_split
+from voxcli.data.filters import apply, checks_of, excluded, excluded_of_split
 from voxcli.data.table import Table
+from voxcli.doctor.leave_out import beside
 from voxcli.recipe.schema import Filter, Holdout, TextRules
+from voxcli.text.codepoints import CodePoints
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
@@ -79,6 +81,33 @@ class Data:
 
         return self.context._once("splits", loaded)
 
+    def kept(self, split: Split) -> Table:
+        """What `[filter]` keeps of `listed`, whatever the model can take and before `[holdout]`."""
+
+        def left() -> Table:
+            form = self.text.unicode_form
+            checks = checks_of(self.filter, limits=None, transcripts=self.transcripts, unicode_form=form)
+            return apply(self.listed(split), split, checks)[0]
+
+        return self.context._once(f"data {split} kept", left)
+
+    def used(self, split: Split) -> Table:
+        """What a run works on: a split of `splits`."""
+        return self.splits.split(split)
+
+    @property
+    def filled(self) -> tuple[Split, ...]:
+        """The splits that a run works on and that have utterances."""
+        return tuple(split for split in SPLITS if len(self.used(split)))
+
+    def characters(self, split: Split) -> CodePoints:
+        """The characters of the texts of `used`, after `[text]`."""
+        return self.context._once(f"characters {split}", lambda: CodePoints(self.used(split).texts.array))
+
+    def characters_before(self, split: Split) -> CodePoints:
+        """The characters of the texts of `used`, before `[text]`."""
+        return self.context._once(f"characters of {split}", lambda: CodePoints(self.used(split).originals.array))
+
 
 def of_recipe(recipe: Recipe, context: Context) -> Data:
     """The data of a recipe."""
@@ -86,10 +115,16 @@ def of_recipe(recipe: Recipe, context: Context) -> Data:
 
 
 def of_folder(path: Path, context: Context) -> Data:
-    """A manifest, or a folder that some data set reads. Raises `DataError` where none does."""
+    """A manifest, or a folder that some data set reads, without what the list beside it leaves out.
+
+    Raises `DataError` where no data set reads it.
+    """
     from voxcli.plugins.manager import manager
     from voxcli.recipe.look import look
 
-    table = dict(look(path, manager().registry).table)
+    looked = look(path, manager().registry)
+    table = dict(looked.table)
     dataset = manager().registry.load("dataset", table.pop("type"))(**table)
-    return Data((dataset,), TextRules(), Filter(), Holdout(), context)
+    listed = beside(path)
+    filter = Filter(exclude=str(listed) if listed.is_file() else None)
+    return Data((dataset,), TextRules(), filter, Holdout(), context, transcripts=looked.with_text > 0)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from voxcli.doctor.context import Context, Unavailable
-from voxcli.errors import PluginError, UsageError, VoxError
-from voxcli.findings import ABOUT, LEVELS, Check, Finding
-from voxcli.plugins.manager import Manager, manager
+from voxcli.doctor.known import about_of, called, chosen, known, unusable
+from voxcli.errors import VoxError
+from voxcli.findings import ABOUT, LEVELS, About, Check, Finding
 from voxcli.plugins.registry import Registration
 from voxcli.recipe.where import Place, nearest
+
+__all__ = ["Examination", "Made", "Report", "chosen", "examine", "known"]
 
 CRASHED = "P006"
 
@@ -27,6 +29,8 @@ class Made:
     skipped: bool = False
     """What it needs could not be had."""
     seconds: float = 0.0
+    needs: str = ""
+    """What it needs and could not have: the name of a part of the context."""
 
 
 @dataclass(frozen=True)
@@ -39,112 +43,134 @@ class Report:
     """All of them: by what they are about, errors first."""
     names: dict[str, str] = field(default_factory=dict)
     """Code -> name of the check, of the findings that have one."""
+    remaining: int = 0
+    """Checks that were not begun, where the examination was interrupted."""
 
     @property
-    def passed(self) -> int:
-        """How many checks found nothing."""
-        return sum(not made.findings and not made.skipped for made in self.made)
+    def passed(self) -> list[Made]:
+        """Those that found nothing, and under whose code nothing was found while something was opened."""
+        found = {finding.code for finding in self.findings}
+        return [made for made in self.made if not made.findings and not made.skipped and made.check.code not in found]
 
     @property
     def skipped(self) -> list[Made]:
         """Those that could not be made."""
         return [made for made in self.made if made.skipped]
 
+    @property
+    def unresolved(self) -> bool:
+        """Whether an error stood in the way of looking, be it told or left out by `--skip`."""
+        return any(finding.level == "error" for finding in self.context.findings)
+
     def count(self, level: str) -> int:
         """Findings of a level."""
         return sum(finding.level == level for finding in self.findings)
+
+    def groups(self) -> Iterator[tuple[About, list[Finding]]]:
+        """Findings by what they are about."""
+        abouts = {made.check.code: made.check.about for made in self.made}
+        for about in ABOUT:
+            found = [one for one in self.findings if about_of(one.code, abouts) == about]
+            if found:
+                yield about, found
 
     def place(self, finding: Finding) -> Place | None:
         """Where the recipe sets what a finding is about."""
         return nearest(self.context.places, finding.path) if finding.path else None
 
 
-def known(loaded: Manager | None = None) -> list[tuple[Check, Registration]]:
-    """Every check that is installed, in the order of `ABOUT` and of its code. One that cannot be imported is left out
-    here and named by the check of broken plugins.
-    """
-    found = []
-    for one in (loaded or manager()).registry:
-        if one.kind != "check":
-            continue
+class Examination:
+    """The checks of a subject, one after the other; what was found so far is there at any time."""
+
+    def __init__(self, context: Context, *, only: Collection[str] = (), skip: Collection[str] = ()) -> None:
+        """Raises `UsageError` for a word that no check is called."""
+        self.context = context
+        self._chosen = chosen(context, only=only, skip=skip)
+        self._skip = skip
+        self._names = {check.code: check.name for check, _ in known()}
+        self._made: list[Made] = []
+        self._current: list[Finding] = []
+        hidden = context.training or any(called(CRASHED, "", word) for word in skip)
+        self._broken = [] if hidden else [_broken(*one) for one in unusable(only, skip)]
+
+    def run(self) -> Report:
+        """Make every check that was not made yet."""
+        with self.context.progress.task("examining", total=len(self._chosen), unit="checks") as bar:
+            for check, registration in self._chosen[len(self._made) :]:
+                self._made.append(self._make(check, registration))
+                bar.advance(1)
+        return self.report()
+
+    def report(self) -> Report:
+        """What was found so far, also within a check that was interrupted."""
+        opening = [
+            finding
+            for finding in self.context.findings
+            if not any(called(finding.code, self._names.get(finding.code, ""), word) for word in self._skip)
+        ]
+        found = [*opening, *self._broken, *(one for made in self._made for one in made.findings), *self._current]
+        abouts = {check.code: check.about for check, _ in self._chosen}
+        found.sort(key=lambda one: (ABOUT.index(about_of(one.code, abouts)), LEVELS.index(one.level)))
+        return Report(self.context, self._made, found, self._names, len(self._chosen) - len(self._made))
+
+    def _make(self, check: Check, registration: Registration) -> Made:
+        begin = time.perf_counter()
+        self._current = found = []
+        needs = ""
         try:
-            check: Check = (loaded or manager()).registry.load("check", f"{one.distribution}/{one.name}")()
-        except (PluginError, TypeError):
-            continue
-        found.append((check, one))
-    return sorted(found, key=lambda pair: (ABOUT.index(pair[0].about), pair[0].code))
-
-
-def chosen(
-    context: Context, *, only: Collection[str] = (), skip: Collection[str] = ()
-) -> list[tuple[Check, Registration]]:
-    """The checks of a subject. `only` and `skip` hold codes, beginnings of codes ("D", "R1") or names.
-
-    Raises `UsageError` for one that nothing is called.
-    """
-    every = known()
-    for word in (*only, *skip):
-        if not any(_named(check, word) for check, _ in every):
-            raise UsageError(f"no check is called '{word}'", help="`vox doctor --list` shows all of them")
-    about = context.subject.about
-    return [
-        (check, one)
-        for check, one in every
-        if check.about in about
-        and (not only or any(_named(check, word) for word in only))
-        and not any(_named(check, word) for word in skip)
-        and (not context.training or getattr(check, "before_training", False))
-    ]
+            for finding in check.run(self.context):
+                found.append(_checked(finding, check))
+        except Unavailable as missing:
+            needs = str(missing) if not found else ""
+        except (Exception, SystemExit) as error:  # third-party code or our own defect: the other checks go on
+            found.append(_crashed(check, registration, error))
+        self._current = []
+        seconds = time.perf_counter() - begin
+        return Made(check, registration.distribution, tuple(found), bool(needs), seconds, needs)
 
 
 def examine(context: Context, *, only: Collection[str] = (), skip: Collection[str] = ()) -> Report:
-    """Make the checks of a subject, one after the other."""
-    made: list[Made] = []
-    names: dict[str, str] = {check.code: check.name for check, _ in known()}
-    groups: dict[str, list[Finding]] = {}
-    with context.progress.task("examining", unit="checks") as bar:
-        for check, registration in chosen(context, only=only, skip=skip):
-            one = _made(check, registration, context)
-            made.append(one)
-            groups.setdefault(check.about, []).extend(one.findings)
-            bar.advance(1)
-    opening = [finding for finding in context.findings if not any(_named_code(finding.code, word) for word in skip)]
-    found = [*opening, *(finding for about in ABOUT for finding in _sorted(groups.get(about, ())))]
-    return Report(context, made, found, names)
+    """Make the checks of a subject."""
+    return Examination(context, only=only, skip=skip).run()
 
 
-def _made(check: Check, registration: Registration, context: Context) -> Made:
-    begin = time.perf_counter()
-    found: list[Finding] = []
-    skipped = False
-    try:
-        for finding in check.run(context):
-            found.append(dataclasses.replace(finding, code=finding.code or check.code))
-    except Unavailable:
-        skipped = not found
-    except Exception as error:  # third-party code or our own defect: the other checks go on
-        who = f"{registration.distribution} {registration.version}"
-        said = error.message if isinstance(error, VoxError) else f"{type(error).__name__}: {error}"
-        found.append(
-            Finding(
-                "warning",
-                f"the check {check.code} ({check.name}) of {who} failed: {said}",
-                f"what it looks for is not known; please report it to {registration.distribution}, "
-                f"or leave it out with --skip {check.code}",
-                code=CRASHED,
-                where=f"{type(error).__name__} in {type(check).__module__}",
-            )
-        )
-    return Made(check, registration.distribution, tuple(found), skipped, time.perf_counter() - begin)
+def _checked(finding: Finding, check: Check) -> Finding:
+    """The finding with its code. Raises `TypeError` for what is none, which is a crash of the check."""
+    if not isinstance(finding, Finding):
+        raise TypeError(f"it yields {type(finding).__name__}, expected Finding")
+    if finding.level not in LEVELS:
+        raise TypeError(f"it yields a finding of level {finding.level!r}, expected {', '.join(LEVELS)}")
+    return dataclasses.replace(finding, code=finding.code or check.code)
 
 
-def _sorted(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+def _crashed(check: Check, registration: Registration, error: BaseException) -> Finding:
+    who = f"{registration.distribution} {registration.version}".rstrip()
+    said = error.message if isinstance(error, VoxError) else f"{type(error).__name__}: {error}"
+    return Finding(
+        "warning",
+        f"the check {check.code} ({check.name}) of {who} failed: {said}",
+        f"what it looks for is not known; report it to {registration.distribution}, "
+        f"or leave it out with --skip {check.code}",
+        code=CRASHED,
+        where=_frame(error) or f"{type(error).__name__} in {type(check).__module__}",
+    )
 
 
-def _named(check: Check, word: str) -> bool:
-    return _named_code(check.code, word) or check.name == word
+def _broken(registration: Registration, reason: str) -> Finding:
+    who = f"{registration.distribution} {registration.version}".rstrip()
+    return Finding(
+        "warning",
+        f"the check {registration.name} of {who} cannot be used: {reason}",
+        f"what it looks for is not known; update {registration.distribution} or report it there, "
+        f"or leave it out with --skip {registration.name}",
+        code=CRASHED,
+        where=registration.target,
+    )
 
 
-def _named_code(code: str, word: str) -> bool:
-    return bool(code) and code.upper().startswith(word.upper())
+def _frame(error: BaseException) -> str:
+    """File and line in which it was raised, outermost frames left out."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""

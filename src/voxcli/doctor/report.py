@@ -1,51 +1,141 @@
-"""A report -> what a person reads, and the table for a script."""
+"""A report -> what a person reads, grouped by what was looked at, and the table for a script."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import voxcli
 from voxcli.doctor.examine import Report
-from voxcli.findings import Finding
+from voxcli.doctor.known import about_of
+from voxcli.findings import LEVELS, About, Finding
+from voxcli.recipe.render import source
 from voxcli.recipe.where import dotted
 
 NAMED = 5  # utterances on the screen; --json has all
 
+HEADINGS: dict[About, str] = {
+    "machine": "this machine",
+    "plugins": "plugins",
+    "recipe": "recipe",
+    "data": "data",
+    "audio": "audio",
+    "memory": "memory and speed",
+    "run": "run",
+    "checkpoint": "checkpoint",
+}
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", "heading": "bold", "aside": "dim"}
 
-def lines(report: Report) -> Iterator[str]:
-    """The report for a person."""
-    for finding in report.findings:
-        yield f"{finding.level}[{finding.code}]: {finding.message}"
-        place = report.place(finding)
-        if place is not None or finding.where:
-            yield f"  --> {place or finding.where}"
-        if finding.utterances:
-            yield f"   = utterances: {', '.join(finding.utterances[:NAMED])}"
-        if finding.help:
-            yield f"   = help: {finding.help}"
-    yield f"{report.passed} checks passed"
+NEEDS = {
+    "recipe": "a recipe that resolves",
+    "limits": "the limits of a model",
+    "config": "the config of a model",
+    "skeleton": "a model that can be built",
+    "bundle": "a model that can be built",
+    "data": "data that can be listed",
+    "splits": "a training split",
+    "prediction": "a prediction of memory",
+    "record": "the log of a run",
+    "checkpoint": "the folder of a model",
+}
+"""What checks that could not be made need, by part of the context."""
+
+Paint = Callable[[str, str], str]
+"""(text, style) -> the text as the terminal shows it."""
+
+
+def plain(text: str, style: str) -> str:
+    """The text without colour."""
+    return text
+
+
+def lines(report: Report, paint: Paint = plain) -> Iterator[str]:
+    """The report for a person: findings by group, then what came of it."""
+    for about, found in report.groups():
+        yield paint(HEADINGS[about], STYLES["heading"])
+        yield ""
+        for finding in found:
+            yield from finding_lines(finding, report, paint)
+            yield ""
+    yield from summary(report, paint)
+
+
+def finding_lines(finding: Finding, report: Report, paint: Paint = plain) -> Iterator[str]:
+    """One finding: level, code and message, where, which utterances, the repair."""
+    head = f"{finding.level}[{finding.code}]" if finding.code else finding.level
+    yield f"{paint(head, STYLES[finding.level])}: {finding.message}"
+    place = report.place(finding)
+    if finding.where:
+        yield f"  --> {finding.where}"
+    if place is not None:
+        yield from source(place)
+    if finding.utterances:
+        yield f"   = utterances: {named(finding.utterances)}"
+    if finding.help:
+        yield f"   = help: {finding.help}"
+
+
+def named(utterances: tuple[str, ...]) -> str:
+    """The first few ids, and how many more there are."""
+    more = len(utterances) - NAMED
+    return ", ".join(utterances[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def summary(report: Report, paint: Paint = plain) -> Iterator[str]:
+    """How many checks passed, what was found, and what was not looked at."""
+    counts = [
+        paint(amount, STYLES[level]) if report.count(level) else amount
+        for level in LEVELS
+        if (amount := counted(report.count(level), level))
+    ]
+    yield f"{len(report.passed)} checks passed, {', '.join(counts)}"
+    for line in not_looked_at(report):
+        yield paint(f"not looked at: {line}", STYLES["aside"])
+
+
+def not_looked_at(report: Report) -> Iterator[str]:
+    """What was left out of the examination, and why."""
+    needs: dict[str, list[str]] = {}
+    for made in report.skipped:
+        part = made.needs.partition(" ")[0]
+        needs.setdefault(NEEDS.get(part, part), []).append(made.check.code)
+    for need, codes in needs.items():
+        yield f"{', '.join(codes)}: {'they need' if len(codes) > 1 else 'it needs'} {need}"
+    yield from report.context.not_looked_at
+    if report.remaining:
+        yield f"{counted(report.remaining, 'check')} more: interrupted"
+
+
+def counted(number: int, noun: str) -> str:
+    """1 error, 2 errors."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def table(report: Report) -> dict[str, Any]:
-    """The report as a JSON-able table."""
+    """The report as a JSON-able table; docs/doctor.md says what each field is."""
     subject = report.context.subject
     return {
+        "voxcli": voxcli.__version__,
         "subject": {"name": subject.name, "kinds": list(subject.kinds)},
         "findings": [_finding(finding, report) for finding in report.findings],
         "checks": {
-            "passed": [made.check.code for made in report.made if not made.findings and not made.skipped],
+            "passed": [made.check.code for made in report.passed],
             "failed": sorted({finding.code for finding in report.findings}),
             "skipped": [made.check.code for made in report.skipped],
         },
-        "counts": {level: report.count(level) for level in ("error", "warning", "note")},
+        "counts": {level: report.count(level) for level in LEVELS},
+        "not_looked_at": list(not_looked_at(report)),
+        "complete": report.remaining == 0,
     }
 
 
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     place = report.place(finding)
+    abouts = {made.check.code: made.check.about for made in report.made}
     return {
         "code": finding.code,
         "name": report.names.get(finding.code),
+        "about": about_of(finding.code, abouts),
         "level": finding.level,
         "message": finding.message,
         "help": finding.help,

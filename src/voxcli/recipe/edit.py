@@ -51,16 +51,24 @@ class Edit:
         target = self.path.resolve()  # a link stays one
         if target.read_bytes() != self.before:
             raise UsageError(f"{shown(self.path)} was changed meanwhile", help="plan again: the file is as you left it")
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.after)
-            shutil.copymode(target, name)
-            os.replace(name, target)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+        replace_file(target, self.after, like=target)
+
+
+def replace_file(target: Path, content: bytes, *, like: Path) -> None:
+    """Put a file in its place in one move, with the permissions of the file `like`."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        if like.is_file():
+            shutil.copymode(like, name)
+        else:
+            os.chmod(name, 0o644)
+        os.replace(name, target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
 
 
 def edit(path: Path, changes: Mapping[str, Any], arguments: Sequence[str] = ()) -> Edit:
@@ -122,7 +130,10 @@ def _put(values: dict[str, Any], key: Key, value: Any) -> None:
             return
         at = at[part] if isinstance(part, int) else at.setdefault(part, {})
     if value is None:
-        at.pop(key[-1], None)
+        if isinstance(at, dict):
+            at.pop(key[-1], None)
+        else:
+            del at[key[-1]]
     else:
         at[key[-1]] = copy.deepcopy(value)
 

@@ -22,12 +22,17 @@ def _finding(finding: Finding, place: Place | None) -> Iterator[str]:
     code = f"[{finding.code}]" if finding.code else ""
     yield f"{finding.level}{code}: {finding.message}"
     if place is not None:
-        yield f"  --> {place}"
-        if place.text:
-            text = place.text if len(place.text) <= WIDEST_LINE else place.text[: WIDEST_LINE - 1] + "…"
-            yield f"{place.line or '':>4} | {text}"
+        yield from source(place)
     if finding.help:
         yield f"   = help: {finding.help}"
+
+
+def source(place: Place) -> Iterator[str]:
+    """Where something was set, and the source line."""
+    yield f"  --> {place}"
+    if place.text:
+        text = place.text if len(place.text) <= WIDEST_LINE else place.text[: WIDEST_LINE - 1] + "…"
+        yield f"{place.line or '':>4} | {text}"
 
 
 def findings_json(found: Sequence[Finding], places: Mapping[Key, Place]) -> list[dict[str, Any]]:
