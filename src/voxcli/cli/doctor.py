@@ -46,6 +46,9 @@ def doctor(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: show the difference, write nothing.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List all checks, with --only and --skip some of them.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 for warnings.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -58,6 +61,12 @@ def doctor(
     vox doctor recipe.toml --fix
     vox doctor runs/mine --only T
     """
+    if list_:
+        from voxcli.cli.explain import show_list
+        from voxcli.doctor.explain import entries
+
+        show_list(entries(only or (), skip or ()), json=json)
+        return EXIT_OK
     _check_options(fix=fix, yes=yes, dry_run=dry_run, json=json)
     from voxcli.cli.doctor_fix import fixed
     from voxcli.doctor.context import Context

@@ -48,8 +48,7 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     if json:
         console.write_json({"components": components, "plugins": states, "problems": problems})
         return
-    rows = [(one["kind"], one["name"], f"{one['distribution']} {one['version']}", one["summary"]) for one in components]
-    console.write(table(("kind", "name", "from", ""), rows))
+    console.write(table(("kind", "name", "from", ""), _rows(components)))
     rows = [
         (str(one["name"]), f"{one['distribution']} {one['version']}", one["state"], _seconds(one["import_seconds"]))
         for one in states
@@ -62,13 +61,31 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
         console.write(f"\n{text}")
 
 
+def _rows(components: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """A line for each component; the checks of a distribution are one line."""
+    checks: dict[str, int] = {}
+    rows = []
+    for one in components:
+        who = f"{one['distribution']} {one['version']}"
+        if one["kind"] == "check":
+            checks[who] = checks.get(who, 0) + 1
+        else:
+            rows.append((one["kind"], one["name"], who, one["summary"]))
+    folded = [
+        ("check", f"{count} {'check' if count == 1 else 'checks'}", who, "vox doctor --list")
+        for who, count in checks.items()
+    ]
+    return sorted([*rows, *folded], key=lambda row: row[0])
+
+
 def _problems(loaded: Any) -> list[str]:
     found = []
     for offers in loaded.registry.clashes():
         first = offers[0]
         who = " and ".join(f"{one.distribution} {one.version}" for one in offers)
         choices = " or ".join(f'type = "{one.distribution}/{one.name}"' for one in offers)
-        found.append(f"{who} both offer the {first.kind} '{first.name}': choose with {choices}")
+        choose = "both are made" if first.kind == "check" else f"choose with {choices}"
+        found.append(f"{who} both offer the {first.kind} '{first.name}': {choose}")
     for plugin, attribute in loaded.misspelled_hooks():
         found.append(f"plugin {plugin} implements '{attribute}', which is no hook of voxcli")
     return found

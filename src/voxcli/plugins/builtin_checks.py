@@ -12,11 +12,19 @@ _CHECKS = "voxcli.doctor.checks"
 CHECKS = {
     # machine
     # plugins
+    "P006": "plugins.crashed:CheckCrashed",
     # recipe
     "R103": "recipe.warmup:WarmupLongerThanRun",
     # data
     # audio
     # memory
+    "S100": "memory.unpredicted:MemoryNotPredicted",
+    "S101": "memory.too_large:BatchTooLarge",
+    "S102": "memory.narrow:FitsNarrowly",
+    "S103": "memory.evaluation:EvaluationTooLarge",
+    "S104": "memory.workers:Workers",
+    "S105": "memory.disk:DiskTooSmall",
+    "S106": "memory.precision:PrecisionImitated",
     # run
     # checkpoint
 }

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
+
+WIDTH = 116  # characters a line, as in the docstrings of the checks
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Explained:
     @property
     def text(self) -> str:
         """As the docstring of a check would say it."""
-        return f"{self.summary}\n\nWhy: {self.why}\n\nRepair: {self.repair}\n\nSources: docs/recipe.md."
+        paragraphs = (self.summary, f"Why: {self.why}", f"Repair: {self.repair}", "Sources: docs/recipe.md.")
+        return "\n\n".join(textwrap.fill(one, WIDTH, break_long_words=False) for one in paragraphs)
 
 
 EXPLAINED: dict[str, Explained] = {
