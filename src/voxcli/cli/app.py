@@ -280,6 +280,8 @@ def _tell(error: VoxError, *, as_json: bool) -> None:
         print(render.findings(found, error.places), file=sys.stderr)
         if len(found) > 1:
             print(f"\n{error.message}", file=sys.stderr)
+        if error.help and error.help not in [one.help for one in found]:
+            print(f"  = help: {error.help}", file=sys.stderr)
         return
     print(f"error: {error.message}", file=sys.stderr)
     if error.help:

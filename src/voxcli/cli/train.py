@@ -30,6 +30,9 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint, exactly.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and check everything, train nothing.")] = False,
+    no_doctor: Annotated[
+        bool, typer.Option("--no-doctor", help="Train without the checks that come first, or in spite of them.")
+    ] = False,
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", metavar="FOLDER", help="The run's folder instead of runs/NAME.")
     ] = None,
@@ -37,7 +40,8 @@ def train(
 ) -> int:
     """Train a model as a recipe says.
 
-    Ctrl-C writes a checkpoint and ends; --resume continues from it.
+    The quick checks of `vox doctor` come first; an error ends the command. Ctrl-C writes a checkpoint and ends;
+    --resume continues from it.
     """
     from voxcli.recipe.resolve import resolve
 
@@ -55,6 +59,10 @@ def train(
     progress.say("importing torch and transformers")
     # peft imports bitsandbytes, which warns of kernels for CPUs that nobody has asked for
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if first and not no_doctor:
+        from voxcli.cli.train_checks import check
+
+        check(resolved, resume=resume)
     if dry_run:
         return _dry_run(resolved, progress, json=json)
     return _train(resolved, progress, folder=run_dir, resume=resume, asked=recipe, overrides=overrides or [], json=json)

@@ -1,0 +1,46 @@
+"""What `vox train` does first: the checks of `vox doctor` that take milliseconds; an error ends the command."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from voxcli.cli import console
+from voxcli.errors import RecipeError
+from voxcli.recipe.where import nearest
+
+if TYPE_CHECKING:
+    from voxcli.findings import Finding
+    from voxcli.recipe.resolve import Recipe
+
+GO_ON = "--no-doctor trains all the same; `vox doctor` looks at more, and `vox explain CODE` says why"
+
+
+def check(recipe: Recipe, *, resume: bool) -> None:
+    """Say on stderr what the checks find. Raises `RecipeError` for errors; a run that is resumed only hears of them.
+
+    What cannot be opened (a model, a data set) is not said here: training opens it next and says so itself.
+    """
+    from voxcli.doctor.context import Context
+    from voxcli.doctor.examine import examine
+
+    known = {one.message for one in recipe.warnings}
+    report = examine(Context.of_recipe(recipe, training=True))
+    found = [one for made in report.made for one in made.findings if one.message not in known]
+    errors = [one for one in found if one.level == "error"]
+    if errors and not resume:
+        _say([one for one in found if one.level != "error"], recipe)
+        count = len(errors)
+        message = f"{recipe.name}: {count} error{'s' if count > 1 else ''} before anything was spent"
+        raise RecipeError(message, help=GO_ON, findings=errors, places=recipe.places)
+    _say([dataclasses.replace(one, level="warning") if one.level == "error" else one for one in found], recipe)
+
+
+def _say(found: list[Finding], recipe: Recipe) -> None:
+    """A line for each finding, and one for its repair."""
+    for one in found:
+        place = nearest(recipe.places, one.path) if one.path else None
+        where = one.where or (str(place) if place is not None else "")
+        console.say(f"{one.level}[{one.code}]: {one.message}" + (f" ({where})" if where else ""))
+        if one.help and one.level != "note":
+            console.say(f"   = help: {one.help}")
