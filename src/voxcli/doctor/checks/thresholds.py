@@ -7,7 +7,51 @@ from __future__ import annotations
 
 # ------------------------------------------------------------------------------------------------------------- machine
 
+OLDEST_DRIVER = {13: 580, 12: 525, 11: 450}
+"""Major version of CUDA -> oldest major version of the NVIDIA driver that runs it (docs.nvidia.com, CUDA Compatibility,
+"Minor Version Compatibility", table 1)."""
+BUILDS = ((580, "cu130"), (570, "cu128"), (525, "cu126"))
+"""(Driver, build of torch that it runs), the newest first: pytorch.org, "Previous versions", 2.9; the driver 570 came
+with CUDA 12.8, the first that knows Blackwell."""
+OLD_CAPABILITY = (7, 5)
+"""GPUs below it are left out by CUDA 13 (CUDA 13.0 release notes: Maxwell, Pascal and Volta are removed)."""
+BUILD_FOR_OLD = "cu126"
+"""The build of torch that still has kernels for them (pytorch/pytorch#157517)."""
+TAKEN = 0.25
+"""Share of a GPU's memory that others hold. A desktop with a browser takes 1 to 2 GiB, a quarter of a small card's 8."""
+LITTLE_DISK = 3 * 10**9
+"""Bytes: one checkpoint of whisper-small trained whole, 242 M parameters of 12 bytes (weights and AdamW's two states,
+float32; arXiv 2212.04356, table 1, for the parameters)."""
+NO_DISK = 470 * 10**6
+"""Bytes: the same for whisper-tiny, 39 M parameters."""
+AMPLE_DISK = 19 * 10**9
+"""Bytes: the same for whisper-large-v3, 1,543 M parameters."""
+LITTLE_CACHE = 500 * 10**6
+"""Bytes: whisper-small as it is downloaded is 967 MB, wav2vec2-base 378 MB; an index of a million utterances 200 MB."""
+SHARED_MEMORY = 10**9
+"""Bytes of /dev/shm: what NCCL's documentation advises for containers, whose default is 64 MiB (docs.nvidia.com, NCCL,
+"Troubleshooting", shared memory: --shm-size=1g)."""
+NO_SHARED_MEMORY = 2**20
+"""Bytes of /dev/shm: the semaphores of a few worker processes, a page each, and room to spare."""
+OVERSUBSCRIBED = 1.5
+"""Threads for each processor. Measured here, a training step of one small encoder layer on one processor: 2 threads
+take 1.1 times as long as 1, 4 threads 1.5 times, 8 threads 2.8 times."""
+LITTLE_MEMORY = 2 * 2**30
+"""Bytes: twice what whisper-tiny trained whole takes before its first batch. Measured here: 0.4 GiB for torch,
+transformers, peft and datasets; 39 M parameters of 16 bytes (weights, gradients, AdamW's two states) are 0.6 GiB."""
+
 # ------------------------------------------------------------------------------------------------------------- plugins
+
+HEAVY = (
+    "torch", "torchaudio", "torchvision", "torchcodec", "transformers", "accelerate", "peft", "bitsandbytes", "datasets",
+    "numpy", "scipy", "pandas", "pyarrow", "sklearn", "numba", "librosa", "soundfile", "soxr", "pydantic", "matplotlib",
+    "tensorflow", "jax", "lightning", "onnxruntime", "ctranslate2", "faster_whisper",
+)  # fmt: skip
+"""Modules that no plugin has to import before one of its components is used. Measured here, imported first: pydantic
+0.1 s, numpy 0.3, datasets 1, torch 2, transformers' models 5; `vox --help` takes 0.15 s without them."""
+SLOW_START = 1.0
+"""Seconds from which a plugin's start-up costs everybody something, whatever it does meanwhile: six times
+`vox --help`."""
 
 # -------------------------------------------------------------------------------------------------------------- recipe
 
@@ -15,8 +59,152 @@ LONGEST_WARMUP = 0.5
 """Share of a run. Schedules in print warm up for 1 to 30 % of it (wav2vec 2.0: 8 to 10 %, arXiv 2006.11477, A.2)."""
 USUAL_WARMUP = 0.1
 """Share of a run: the default of `[train] warmup_steps`."""
+ASSUMED_STEPS = 1000
+"""Steps of a run whose length is set in epochs, where only the form of its schedule is asked for."""
+
+WHISPER_RATES = (5e-7, 1e-4, 1e-5, 1e-3)
+"""learning_rate of Adam: lowest, highest, usual, diverges. Usual: a fortieth of the rate of pre-training (arXiv
+2212.04356, table 17: 1.75e-4 large to 1.5e-3 tiny), 1e-5 in the guides of Hugging Face. Measured here with Whisper base:
+at 1e-3 the loss rose from 2.2 to 41 in five steps and every text was lost; at 1e-5 it fell to 0.6 in twenty."""
+ENCODER_RATES = (3e-6, 1e-3, 3e-4, 1e-2)
+"""A pre-trained encoder with an output layer for text: 3e-5 to 1e-4 in wav2vec 2.0 (arXiv 2006.11477, B), 3e-4 in the
+examples of transformers; 5e-4 and 1e-3 in this package's recipes of 5 million parameters."""
+CLASSIFIER_RATES = (1e-6, 1e-3, 3e-5, 1e-2)
+"""A pre-trained encoder with an output layer for classes: 3e-5 in the examples of transformers."""
+HEAD_RATES = (1e-5, 1e-2, 1e-3, 1e0)
+"""An output layer alone over a frozen encoder: 1e-3 to 1e-2 (SUPERB, arXiv 2105.01051: 1e-4 to 1e-2)."""
+ADAPTER_RATES = (5e-5, 3e-3, 1e-3, 3e-2)
+"""LoRA: 2e-4 (arXiv 2106.09685, D; 2305.14314, B) to 1e-3 (PEFT's guide for Whisper in 8 bits; the presets)."""
+PRETRAINING_RATES = (3e-5, 5e-3, 5e-4, 5e-2)
+"""wav2vec 2.0: 5e-4 base, 3e-4 large (arXiv 2006.11477, 4.2); 1e-3 and 5e-3 in the examples of transformers."""
+RANDOM_RATES = (3e-5, 5e-3, 1e-3, 5e-2)
+"""Weights from nothing: 1e-3 in this package's recipe; peaks of 1e-3 to 2e-3 for Conformers (arXiv 2005.08100, 3.2)."""
+WIDTH_OF_RATES = 384
+"""Width of the narrowest model that the rates above come from, Whisper tiny. A narrower one takes more before it
+diverges, in inverse proportion to its width (arXiv 2203.03466, table 3: Adam)."""
+
+EVALUATION_COST = {"ctc": 1 / 3, "seq2seq": 2 / 3}
+"""Time to decode a padded second greedily, of the time to train on one. CTC: a forward pass, of the three that a step
+with its backward pass costs. Whisper, measured here with Whisper base on two cores: decoding and loss of 16 clips took
+0.16 s a padded second, training 0.15 s; one third of that is the loss."""
+LOSS_COST = 1 / 3
+"""The same for the loss of the validation sample: one forward pass."""
+FEWEST_EVALUATIONS = 3
+"""A run with fewer evaluations than this has no frequent ones."""
+MOST_EVALUATION = 1.0
+"""Share of the time of training beyond which evaluation costs too much: as long as training itself."""
+USUAL_EVALUATION = 0.25
+"""Share that the repair aims at."""
+ENGLISH_VOCABULARY = 51864
+"""Tokens of Whisper's checkpoints for English alone; the multilingual ones have one more (openai/whisper, model.py)."""
+TURBO_LAYERS = (32, 4)
+"""Layers of encoder and decoder of Whisper large-v3-turbo (its model card)."""
+SPEECH_RATE = 16_000
+"""Hz: Whisper (arXiv 2212.04356, 2.2) and the models on samples (arXiv 2006.11477, 4)."""
+HELD_OUT = 0.05
+"""Share of the training utterances that the repair makes the validation split: what `vox recipe new` proposes."""
+BATCHES_OF_A_SMALL_SPLIT = 4
+"""Batches an epoch that the repair aims at where a batch is larger than the whole split."""
+WITHOUT_SPACES = {
+    "zh": "Chinese", "yue": "Cantonese", "ja": "Japanese", "th": "Thai", "lo": "Lao", "km": "Khmer", "my": "Burmese",
+}  # fmt: skip
+"""Languages written without spaces between words (Unicode Standard Annex 14)."""
+VOWELS_AS_MARKS = {
+    "hi": "Hindi", "mr": "Marathi", "ne": "Nepali", "sa": "Sanskrit", "bn": "Bengali", "as": "Assamese",
+    "pa": "Punjabi", "gu": "Gujarati", "or": "Odia", "ta": "Tamil", "te": "Telugu", "kn": "Kannada", "ml": "Malayalam",
+    "si": "Sinhala", "th": "Thai", "lo": "Lao", "km": "Khmer", "my": "Burmese", "bo": "Tibetan", "vi": "Vietnamese",
+}  # fmt: skip
+"""Languages whose marks are vowels, missing vowels or tones (The Unicode Standard, chapters 12, 13, 16; UnicodeData)."""
+
+COUNTED_UTTERANCES = 100_000
+"""Up to so many the batches of an epoch are cut as a run would cut them, in less than a second; beyond, divided."""
 
 # ---------------------------------------------------------------------------------------------------------------- data
+
+STRANGE_LETTERS = 2
+"""Letters of another script from which a text without any of its own counts as foreign; one is a symbol (µ, Ω, π)."""
+STRANGE_LATIN_LETTERS = 10
+"""The same for Latin letters, in which names and abbreviations stand in every language. Measured here: the longest
+transcripts of asterisk-ru and tuxpaint-bg that are all Latin have 6 letters ("IAX2", "Tux Paint" stands beside others)."""
+STRIPPED = 0.05
+"""Share of the transcripts from which marks are taken for letters of the language and not for a foreign word's. English
+has them in "naïve" and "café", in fewer than one sentence of a hundred; the French and Spanish prompts measured here in
+30 to 60 of a hundred."""
+UNKNOWN_ERROR = 0.5
+"""Share of the characters outside the vocabulary from which nothing that can be read is learned."""
+UNKNOWN_ELSEWHERE = 0.02
+"""Share of a split's characters that training lacks from which the split is written in another way."""
+UNKNOWN_UTTERANCES = 0.2
+"""Share of its utterances that hold one of them. Measured here: at most 0.08 of the seven real data sets' splits."""
+UNKNOWN_KINDS = 3
+"""Different ones: a rare letter that a small training split lacks says nothing."""
+RARE_CHARACTER = 5
+"""Times that a character has to stand in the training transcripts before its class counts as learned. Measured here:
+between 0 and 19 characters of the seven real data sets are rarer, most of them marks and letters of foreign names."""
+RARE_FROM = 2000
+"""Characters of a corpus from which a rare one is told: below, every letter is rare."""
+OVER_LIMIT = 30.0
+"""Letters a second that nobody speaks: `[filter] max_characters_per_second` names 30. Fast English is 6 words of 5
+letters; the quickest of 4,600 real prompts measured here has 25."""
+SYLLABLES = 2
+"""Letters that one letter of Chinese, Japanese or Korean counts for: it is a syllable. 5 to 8 are spoken in a second
+(Pellegrino et al., Language 87:3, 2011)."""
+UNDER_LIMIT = 1.0
+"""Letters a second below which a recording of more than LONG_PAUSE is nearly all something else."""
+LONG_PAUSE = 10.0
+"""s."""
+RATE_FROM = 20
+"""Utterances of a language from which their own relation of text and duration is known."""
+RATE_RATIO = 2.5
+"""Times longer or shorter than the text lets expect. Measured here: of 5,500 prompts of seven real data sets, 3 are
+outside, whose transcripts describe sounds; of 79 pairs of them that differ four times in both and whose texts were
+exchanged, all were found."""
+RATE_DEVIATIONS = 4.0
+"""Robust standard deviations (1.4826 times the median absolute deviation, of the logarithm) beside RATE_RATIO."""
+RATE_SECONDS = 2.0
+"""s that a recording has to be longer than expected: silence around a short word is no fault."""
+RATE_LETTERS = 12
+"""Letters from which a text too long for its recording is told; "WWW" is spoken as nine syllables."""
+FREQUENT_TEXT = 0.1
+"""Share of the utterances that say the same, where most others differ."""
+CLOSED_TEXTS = 0.1
+"""Different texts for each utterance, below which a data set is a list of commands or digits, said again and again."""
+CHANCE = 0.01
+"""Probability below which so many known texts are no chance: that of a training utterance to have a double in training
+is that of another sample of the same source to have one there (Good, Biometrika 40, 1953)."""
+FEW_OF_A_CLASS = 10
+"""Utterances of a class below which it can hardly be learned or measured. spaCy's `debug data` says "low number of
+examples" below 50 for a new label and 20 for dependency labels (spacy/cli/debug_data.py)."""
+IMBALANCE = 10.0
+"""Times the smallest class that the largest has; Google's course on imbalanced data calls a minority of 1 to 20 %
+moderate (developers.google.com/machine-learning, "Imbalanced datasets")."""
+MOST_SECONDS = 0.5
+"""Share of the seconds that a few recordings, or one speaker, may hold."""
+FEW_RECORDINGS = 0.02
+"""Share of the recordings that counts as a few; one at least. Measured here: half of the seconds of the seven real data
+sets stand in 8 to 44 % of their recordings."""
+RECORDINGS_FROM = 10
+"""Recordings from which shares say something."""
+SPEAKERS_FROM = 4
+"""Speakers from which one that holds most of the seconds is told: fewer are meant to be few."""
+PADDING = 0.2
+"""Padding share of batches; batches by duration keep 0.05 (`voxcli.data.batches.MAX_PADDING`)."""
+PADDING_SAVED = 0.5
+"""Share of the padding that another setting has to save."""
+WINDOW_PADDING = 0.5
+"""Share of Whisper's windows that is silence. At 0.93 clip length was 7.9 times as fast (measured here, docs/whisper.md)."""
+LOST = 0.1
+"""Share of a split's seconds that what the model takes, or a default, may leave out without a warning."""
+LOST_BY_KEY = 0.5
+"""The same for a key that the recipe sets itself."""
+FEW_UTTERANCES = 100
+"""Training utterances; spaCy's `debug data` has BLANK_MODEL_MIN_THRESHOLD = 100."""
+LITTLE_AUDIO = 600.0
+"""s of training audio: wav2vec 2.0's smallest labelled set is 10 minutes (arXiv 2006.11477, section 4.1)."""
+LONGEST_DURATION = 24 * 3600.0
+"""s that one utterance can be long: a day. Longer ones are samples or milliseconds."""
+MANY_UNKNOWN_IDS = 0
+"""Ids of `[filter] exclude` that may stand in no split."""
 
 # --------------------------------------------------------------------------------------------------------------- audio
 
@@ -29,7 +217,143 @@ SMALL_BATCH = 60.0
 need at most 3.4 GiB (one clip of 60 s), evaluation batches of 120 s 1.5 GiB, Python's own 0.4 GiB included."""
 ROOMY_DEVICE = 4 * 2**30
 """Bytes: more than a small model needs with a small batch."""
+EVALUATION_OVER_TRAINING = 1.1
+"""Ratio. Above it an evaluation is worth a note: by as much as a GPU's estimate may be off (docs/memory.md)."""
+MOST_WORKERS = 1
+"""Data loader workers for each processor; torch.utils.data warns above it ("suggested max number of worker")."""
+LONGEST_WAIT_SHARE = 0.5
+"""Share of a run that a GPU may wait for features. The device's pace is a roofline's, right to a factor of two or so."""
+LONGEST_WAIT = 600.0
+"""s of a whole run: what it is worth to say something for."""
 
 # ----------------------------------------------------------------------------------------------------------------- run
+
+SPIKE = 10.0
+"""Times the running median of the gradient's norm that counts as a spike. Measured here: of 11,256 steps of 11 healthy
+runs (fine-tuning, LoRA, CTC from nothing) 6 were above it, and 21 times the median was the most. icefall's ScaledAdam,
+which clips, takes 2 times the median of 100 batches (optim.py, clipping_scale)."""
+SPIKE_WINDOW = 100
+"""Steps that the running median is taken of: icefall's clipping_update_period."""
+SPIKE_FIRST = 20
+"""Steps before a median says anything: the norms of the first ones fall quickly."""
+REPEATING = 2.4
+"""Compression ratio (zlib) of a text that repeats itself: openai/whisper, transcribe.py, compression_ratio_threshold."""
+NEAR_LIMIT = 0.9
+"""Share of the longest output in tokens from which a text counts as one that did not end: a text decoded and
+tokenized again has a few tokens less than were generated, and 30 s of speech have about a quarter of Whisper's 448."""
+LARGEST_WEIGHT = 1e4
+"""The largest weight of a model that is sound is far below it. Measured here: Whisper base 37, a LayerNorm's."""
+LITTLE_LEFT = 0.9
+"""Share of the memory that a process may take: the system and its page cache need some themselves. Linux ends the
+largest process when nothing is left (kernel documentation, admin-guide/mm/concepts, OOM killer)."""
+OUTLYING_CLIP = 2.0
+"""Times the median duration of its batch from which a clip alone decides what the batch needs: every other clip is then
+padded to at least twice its length."""
+NORM_RISE = 5.0
+"""Times its earlier median to which the gradient's norm rose before a loss was no number any more: a learning rate that
+is too high shows so. Half of SPIKE, as a median and not as a single step."""
+DIVERGED_RISE, DIVERGED_FACTOR, DIVERGED_NOISE, DIVERGED_WINDOWS = 0.5, 1.3, 4.0, 4
+"""A loss has diverged when it lost half of what it had gained, stands 1.3 times above its lowest median, 4 standard
+deviations of single steps higher, and stays there for 4 of 40 windows. Measured here: 400 simulated healthy logs (noise
+up to 60 % of the loss, outliers, plateaus, restarts of the rate) give none, 200 simulated divergences all."""
+DIVERGED_STEPS = 60
+"""Logged steps before that is asked."""
+MANY_SPIKES = 0.01
+"""Share of the steps that may be spikes. Measured here: at most 0.4 % of a healthy run's (CTC from random weights)."""
+SPIKES_AT_LEAST = 5
+"""Spikes before their share is asked for."""
+PLATEAU_STEPS, PLATEAU_STEPS_CTC = 200, 500
+"""Optimizer steps after which a model should have left the level of chance; with a CTC loss it first learns to be
+silent. Measured here: a model of 5 M parameters from random weights left that plateau after 150 steps, with masked
+features after 600 (docs/results.md)."""
+PLATEAU_ENTRIES = 15
+"""Logged losses that a plateau is judged by."""
+PLATEAU_GAIN = 0.1
+"""Share of its beginning that the loss has to come down by to have learned anything; a new CTC head comes down by much
+more before its plateau, and its plateau is known by its level."""
+CTC_CHANCE = 2.3, 3.6
+"""Nats a label token on the blank plateau. Measured here: 2.8 to 3.0 on four languages, the entropy of single letters
+(English: 4.1 bits = 2.9 nats, Shannon 1951); letters of other scripts and word pieces lie higher, see ln(tokens)."""
+CHANCE_WER = 0.95
+"""Word error rate from which nothing has been learned."""
+CHANCE_ACCURACY = 1.5
+"""Times 1/classes below which a classifier guesses."""
+FLAT = 0.05
+"""Share by which the medians of a loss may differ on a plateau."""
+NEAR_CHANCE = 0.1
+"""Share by which a loss may differ from ln(classes) or ln(tokens) to be chance."""
+ALL_EMPTY, ALL_BLANK = 0.95, 0.985
+"""Share of empty texts, and of blank frames, of a model that says nothing. Speech at 50 frames a second has about 15
+letters a second: 70 % of the frames of a model that works are blank."""
+EMPTY_EVALUATIONS = 2
+"""Evaluations in a row with a WER and CER of exactly 1, which only empty texts have."""
+REPEATING_TEXTS = 0.1
+"""Share of the texts that may repeat themselves or run into the limit."""
+LONG_TEXTS = 2.0
+"""Characters of what was written over those of the references."""
+RUNAWAY_WER = 1.5
+"""Word error rate that only texts of twice the length reach. CTC models begin at 1.0 to 1.1 (measured here)."""
+RUNAWAY_STEPS = 100
+"""Steps of training after which it is no beginning any more."""
+MULTIPLIED_LEAST = 1.7
+"""Times the validation loss at which a training loss stands. Dropout, masks and augmentation raise it by a share that
+changes while the model learns; accumulation multiplies it by a whole number at every step (transformers 47688)."""
+MULTIPLIED_TOLERANCE = 0.15
+"""How far from a whole number the ratio may be, and by how much it may vary over the evaluations."""
+MULTIPLIED_USUAL = (2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+"""Accumulation steps and numbers of devices that people choose, and their products."""
+MULTIPLIED_EVALUATIONS = 3
+"""Evaluations that the ratio is taken from."""
+OVERFIT_EVALUATIONS = 3
+"""Evaluations since the best one, each of them worse."""
+OVERFIT_SCORE, OVERFIT_LOSS = 0.05, 0.15
+"""Share by which the metric, or the validation loss where there is no other metric, is worse at the end. Measured here:
+evaluations of healthy runs go up and down by 2 % (CER of 195 clips) and 4 % (loss of 40 clips)."""
+OVERFIT_TRAINING = 0.1
+"""Share by which the training loss fell meanwhile."""
+SCORE_DIFFERENCE = 0.02
+"""By which two error rates of the same clips and the same weights may differ: bf16 against float32, other batches."""
+COLLAPSED_PERPLEXITY = 2.0
+"""Codevectors in use: a pre-training that collapsed stands at 2, one for each of two code books (transformers issues
+14387, 12934; fairseq 3661)."""
+COLLAPSED_LOSS = 0.05
+"""Contrastive loss in nats: it begins at ln(1 + 100 distractors) = 4.6 and ends at about 2 in good runs."""
+COLLAPSE_ENTRIES = 20
+"""Logged steps that this is judged by."""
+PRETRAINING_NORM = 0.5, 2.0
+"""Gradient norm of a healthy pre-training (transformers examples, speech-pretraining README)."""
+SLOWER, SLOWER_NOTE = 0.5, 0.7
+"""Throughput of the last quarter of a run over that of the first. Measured here, on a machine shared by eight: 0.87 to
+1.1 in healthy runs of 300 to 5,000 steps."""
+SPEED_STEPS = 100
+"""Steps that the throughput is compared over."""
+SPEED_SECONDS = 60.0
+"""s of training below which nobody has lost anything."""
+STARVING, STARVING_NOTE = 0.4, 0.25
+"""Share of the time that a step waited for its data. Measured here: 0 to 12 % where one thread reads ahead."""
+STARVING_STEP = 0.02
+"""s a step: shorter ones are no training."""
+LONG_RUN = 500
+"""Steps: a run that should have been evaluated."""
+RATE_STEPS = 10
+"""Logged learning rates that are looked at; the first one of a warm-up is 0."""
+RATE_OVER = 0.1
+"""Share of the run at its end that a schedule may spend at a rate of 0."""
+STOPPED_AT_ONCE = 0.3
+"""Share of the planned steps before which patience should not end a run that still learns."""
+MEMORY_OFF = 1.5
+"""Times that measured and predicted memory may differ: whole runs on a processor keep up to 1.4 times what their steps
+need (docs/memory.md)."""
+SET_ASIDE = 0.01
+"""Share of the training utterances that a run may leave out without a word."""
+BATCHES_CHANGED = 0.05
+"""Share by which the steps of an epoch may change; later epochs are cut into batches anew and differ by one or two."""
+EVALUATION_SECONDS = 600.0
+"""s spent in evaluations, more than in training, that are worth a warning."""
+ISOLATED = 0.05
+"""Share of the logged steps whose float16 gradient may overflow: the scale of the loss grows until it does, every 2,000
+steps (torch.amp.GradScaler, growth_interval)."""
+SETTLING = 20
+"""Logged steps in which that scale comes down from 65,536 by halves (torch.amp.GradScaler, init_scale)."""
 
 # ---------------------------------------------------------------------------------------------------------- checkpoint
