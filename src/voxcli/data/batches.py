@@ -125,10 +125,13 @@ def padding_of(family: ModelFamily, limits: Limits) -> Callable[[float], float] 
 def lengthened(durations: ArrayLike, augment: Sequence[Augmentation]) -> NDArray[np.float32]:
     """Durations as long as the augmentations can make them, s, for batches that must fit whatever is drawn."""
     longest = np.asarray(durations, dtype=np.float32)
-    for augmentation in augment:
-        if augmentation.p > 0:
-            longest = np.asarray([augmentation.longest(float(d)) for d in longest], dtype=np.float32)
-    return longest
+    lengthening = [augmentation for augmentation in augment if augmentation.p > 0]
+    if not lengthening:
+        return longest
+    different, which = np.unique(longest, return_inverse=True)  # a large corpus has many clips of one duration
+    for augmentation in lengthening:
+        different = np.asarray([augmentation.longest(float(d)) for d in different], dtype=np.float32)
+    return different[which].reshape(longest.shape)
 
 
 def _known(durations: ArrayLike) -> NDArray[np.float64]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voxcli.doctor.checks.thresholds import ROOMY_DEVICE, SMALL_BATCH, SMALL_MODEL
 from voxcli.errors import RecipeError, VoxError
-from voxcli.findings import Finding
+from voxcli.findings import Finding, Level
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
     from voxcli.memory.cards import Device
-    from voxcli.memory.predict import Prediction
+    from voxcli.memory.predict import Phase, Prediction
 
 _TRY = "a few real steps show what it needs: `vox train … train.max_steps=3`"
 
@@ -75,3 +75,42 @@ def _largest_batch(context: Context) -> float:
     whole = longest * min(len(durations), train.per_device_train_batch_size or len(durations))
     evaluated = context.recipe.evaluate.batch_duration / 2  # without gradients
     return max(longest, evaluated, min(whole, train.batch_duration or whole))
+
+
+def lacking(prediction: Prediction, phase: Phase) -> Level | None:
+    """How bad it is that a phase does not fit; None where it does, or where the estimate is too rough to say.
+
+    A GPU's total is good to 6 to 10 %. What Python and malloc take beside a processor's tensors varies by far more:
+    there the tensors alone decide, against all memory of the machine and against what is free of it.
+    """
+    device = prediction.device
+    if device.kind == "cuda":
+        return "error" if phase.total > device.usable else None
+    if phase.peak.total > device.total:
+        return "error"
+    return "warning" if phase.peak.total + phase.beside.get("process", 0) > device.usable else None
+
+
+def repair(prediction: Prediction) -> tuple[dict[str, Any], str]:
+    """What changes the recipe least and fits, and the same in words; nothing where nothing that was tried fits."""
+    from voxcli.memory.candidates import ROOM, recommended
+    from voxcli.memory.cards import gib
+    from voxcli.memory.report import change_text, described
+
+    chosen = prediction.recommended
+    if chosen is None:
+        return {}, "nothing that was tried fits: a larger device, a smaller model, or shorter clips"
+    if not chosen.changes:  # it fits narrowly: what fits with room
+        roomy = [one for one in prediction.candidates or () if one.changes and one.margin >= ROOM]
+        if not roomy:
+            return {}, "`vox plan` shows other ways of training"
+        chosen = recommended(roomy)
+    assert chosen is not None
+    keys = ", ".join(change_text(key, value) for key, value in chosen.changes.items())
+    cost = "" if chosen.data_kept == 1 else f"; {described(chosen).rpartition(', ')[2]}"
+    return dict(chosen.changes), f"{keys} ({gib(chosen.total)}{cost}); `vox plan` shows other ways"
+
+
+def step_words(phase: Phase) -> str:
+    """A phase within a sentence."""
+    return {"first step": "the first step", "later steps": "a later step"}.get(phase.name, "an evaluation")

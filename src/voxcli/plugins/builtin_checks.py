@@ -11,6 +11,18 @@ _CHECKS = "voxcli.doctor.checks"
 
 CHECKS = {
     # machine
+    "M001": "machine.libraries:LibraryDoesNotImport",
+    "M002": "machine.companions:CompanionOfAnotherBuild",
+    "M003": "machine.quantization:BitsandbytesUnusable",
+    "M004": "machine.gpu:GpuNotUsed",
+    "M005": "machine.architecture:GpuNotSupported",
+    "M006": "machine.gpu_memory:GpuMemoryTaken",
+    "M007": "machine.disk:LittleDisk",
+    "M008": "machine.hub:NothingToLoadFrom",
+    "M009": "machine.shared_memory:SmallSharedMemory",
+    "M010": "machine.threads:ThreadsOversubscribed",
+    "M011": "machine.versions:VersionOutsideRange",
+    "M012": "machine.memory:LittleMemory",
     # plugins
     "P006": "plugins.crashed:CheckCrashed",
     # recipe

@@ -27,7 +27,7 @@ NO_DISK = 470 * 10**6
 AMPLE_DISK = 19 * 10**9
 """Bytes: the same for whisper-large-v3, 1,543 M parameters."""
 LITTLE_CACHE = 500 * 10**6
-"""Bytes: whisper-small as it is downloaded is 967 MB, wav2vec2-base 378 MB; an index of a million utterances 200 MB."""
+"""Bytes: one small model as it is downloaded; wav2vec2-base is 380 MB (its model.safetensors on the hub)."""
 SHARED_MEMORY = 10**9
 """Bytes of /dev/shm: what NCCL's documentation advises for containers, whose default is 64 MiB (docs.nvidia.com, NCCL,
 "Troubleshooting", shared memory: --shm-size=1g)."""
@@ -47,8 +47,8 @@ HEAVY = (
     "numpy", "scipy", "pandas", "pyarrow", "sklearn", "numba", "librosa", "soundfile", "soxr", "pydantic", "matplotlib",
     "tensorflow", "jax", "lightning", "onnxruntime", "ctranslate2", "faster_whisper",
 )  # fmt: skip
-"""Modules that no plugin has to import before one of its components is used. Measured here, imported first: pydantic
-0.1 s, numpy 0.3, datasets 1, torch 2, transformers' models 5; `vox --help` takes 0.15 s without them."""
+"""Modules that no plugin has to import before one of its components is used. Measured here, imported first: numpy
+and pydantic 0.1 s, datasets 1, torch 2, transformers' models 5; `vox --help` takes 0.15 s without them."""
 SLOW_START = 1.0
 """Seconds from which a plugin's start-up costs everybody something, whatever it does meanwhile: six times
 `vox --help`."""
@@ -161,7 +161,7 @@ outside, whose transcripts describe sounds; of 79 pairs of them that differ four
 exchanged, all were found."""
 RATE_DEVIATIONS = 4.0
 """Robust standard deviations (1.4826 times the median absolute deviation, of the logarithm) beside RATE_RATIO."""
-RATE_SECONDS = 2.0
+RATE_SECONDS = 3.0
 """s that a recording has to be longer than expected: silence around a short word is no fault."""
 RATE_LETTERS = 12
 """Letters from which a text too long for its recording is told; "WWW" is spoken as nine syllables."""
@@ -169,9 +169,6 @@ FREQUENT_TEXT = 0.1
 """Share of the utterances that say the same, where most others differ."""
 CLOSED_TEXTS = 0.1
 """Different texts for each utterance, below which a data set is a list of commands or digits, said again and again."""
-CHANCE = 0.01
-"""Probability below which so many known texts are no chance: that of a training utterance to have a double in training
-is that of another sample of the same source to have one there (Good, Biometrika 40, 1953)."""
 FEW_OF_A_CLASS = 10
 """Utterances of a class below which it can hardly be learned or measured. spaCy's `debug data` says "low number of
 examples" below 50 for a new label and 20 for dependency labels (spacy/cli/debug_data.py)."""
@@ -203,8 +200,6 @@ LITTLE_AUDIO = 600.0
 """s of training audio: wav2vec 2.0's smallest labelled set is 10 minutes (arXiv 2006.11477, section 4.1)."""
 LONGEST_DURATION = 24 * 3600.0
 """s that one utterance can be long: a day. Longer ones are samples or milliseconds."""
-MANY_UNKNOWN_IDS = 0
-"""Ids of `[filter] exclude` that may stand in no split."""
 
 # --------------------------------------------------------------------------------------------------------------- audio
 
@@ -253,8 +248,8 @@ NORM_RISE = 5.0
 """Times its earlier median to which the gradient's norm rose before a loss was no number any more: a learning rate that
 is too high shows so. Half of SPIKE, as a median and not as a single step."""
 DIVERGED_RISE, DIVERGED_FACTOR, DIVERGED_NOISE, DIVERGED_WINDOWS = 0.5, 1.3, 4.0, 4
-"""A loss has diverged when it lost half of what it had gained, stands 1.3 times above its lowest median, 4 standard
-deviations of single steps higher, and stays there for 4 of 40 windows. Measured here: 400 simulated healthy logs (noise
+"""A loss has diverged when it lost half of what it had gained, stands 1.3 times above its lowest median, by 4 times what
+neighbouring medians differ by, and stays there for 4 of 40 windows. Measured here: 400 simulated healthy logs (noise
 up to 60 % of the loss, outliers, plateaus, restarts of the rate) give none, 200 simulated divergences all."""
 DIVERGED_STEPS = 60
 """Logged steps before that is asked."""
@@ -309,6 +304,8 @@ OVERFIT_EVALUATIONS = 3
 OVERFIT_SCORE, OVERFIT_LOSS = 0.05, 0.15
 """Share by which the metric, or the validation loss where there is no other metric, is worse at the end. Measured here:
 evaluations of healthy runs go up and down by 2 % (CER of 195 clips) and 4 % (loss of 40 clips)."""
+OVERFIT_STEPS = 100
+"""Steps before evaluations of a few clips differ by more than chance."""
 OVERFIT_TRAINING = 0.1
 """Share by which the training loss fell meanwhile."""
 SCORE_DIFFERENCE = 0.02
