@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +47,10 @@ def doctor(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: show the difference, write nothing.")] = False,
+    paste: Annotated[
+        bool, typer.Option("--report", help="Print a text to paste into an issue, without secrets and user paths.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="With --report: write it here.")] = None,
     list_: Annotated[
         bool, typer.Option("--list", help="List all checks, with --only and --skip some of them.")
     ] = False,
@@ -67,7 +72,7 @@ def doctor(
 
         show_list(entries(only or (), skip or ()), json=json)
         return EXIT_OK
-    _check_options(fix=fix, yes=yes, dry_run=dry_run, json=json)
+    _check_options(fix=fix, yes=yes, dry_run=dry_run, paste=paste, out=out, json=json)
     from voxcli.cli.doctor_fix import fixed
     from voxcli.doctor.context import Context
     from voxcli.doctor.report import lines, table
@@ -83,6 +88,9 @@ def doctor(
         return _examined(context, only or [], skip or [])
 
     report = examined(tuple(overrides or ()))
+    if paste:
+        _paste(report, words, out)
+        return _exit_code(report, strict=strict)
     if not json:
         console.write("\n".join(lines(report, console.paint)))
     written = None
@@ -95,8 +103,15 @@ def doctor(
     return _exit_code(report, strict=strict)
 
 
-def _check_options(*, fix: bool, yes: bool, dry_run: bool, json: bool) -> None:
+def _check_options(*, fix: bool, yes: bool, dry_run: bool, paste: bool, out: Path | None, json: bool) -> None:
     """Raise `UsageError` for options that do not go together."""
+    if paste and (fix or json):
+        other = "--fix" if fix else "--json"
+        raise UsageError(f"--report and {other} are two outputs", help=f"leave {other} out")
+    if out is not None and not paste:
+        raise UsageError("--out belongs to --report", help="add --report")
+    if out is not None and out.exists():
+        raise UsageError(f"{out} exists already", help="give another --out, or remove it")
     if (yes or dry_run) and not fix:
         raise UsageError(f"{'--yes' if yes else '--dry-run'} belongs to --fix", help="add --fix")
     if fix and not yes and not dry_run and (json or not console.answers()):
@@ -114,6 +129,18 @@ def _examined(context: object, only: list[str], skip: list[str]) -> Report:
         return begun.run()
     except KeyboardInterrupt:
         return begun.report()
+
+
+def _paste(report: Report, words: list[str], out: Path | None) -> None:
+    """The text for an issue, on stdout or in a file."""
+    from voxcli.doctor.paste import text
+
+    made = text(report, shlex.join(["vox", "doctor", *words, "--report"]))
+    if out is None:
+        console.write(made)
+    else:
+        out.write_text(made, encoding="utf-8")
+        console.say(f"wrote {out}: read it before you send it")
 
 
 def _next(report: Report, words: list[str]) -> None:

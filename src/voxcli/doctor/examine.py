@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from voxcli.doctor.context import Context, Unavailable
-from voxcli.doctor.known import about_of, called, chosen, known, unusable
+from voxcli.doctor.known import about_of, called, chosen, known, unusable, words
 from voxcli.errors import VoxError
 from voxcli.findings import ABOUT, LEVELS, About, Check, Finding
 from voxcli.plugins.registry import Registration
@@ -86,12 +86,11 @@ class Examination:
         """Raises `UsageError` for a word that no check is called."""
         self.context = context
         self._chosen = chosen(context, only=only, skip=skip)
-        self._skip = skip
+        self._skip = words(skip)
         self._names = {check.code: check.name for check, _ in known()}
         self._made: list[Made] = []
         self._current: list[Finding] = []
-        hidden = context.training or any(called(CRASHED, "", word) for word in skip)
-        self._broken = [] if hidden else [_broken(*one) for one in unusable(only, skip)]
+        self._broken = [] if context.training else [_broken(*one) for one in unusable(only, skip)]
 
     def run(self) -> Report:
         """Make every check that was not made yet."""
@@ -103,12 +102,16 @@ class Examination:
 
     def report(self) -> Report:
         """What was found so far, also within a check that was interrupted."""
-        opening = [
+        found = [
             finding
-            for finding in self.context.findings
+            for finding in (
+                *self.context.findings,
+                *self._broken,
+                *(one for made in self._made for one in made.findings),
+                *self._current,
+            )
             if not any(called(finding.code, self._names.get(finding.code, ""), word) for word in self._skip)
         ]
-        found = [*opening, *self._broken, *(one for made in self._made for one in made.findings), *self._current]
         abouts = {check.code: check.about for check, _ in self._chosen}
         found.sort(key=lambda one: (ABOUT.index(about_of(one.code, abouts)), LEVELS.index(one.level)))
         return Report(self.context, self._made, found, self._names, len(self._chosen) - len(self._made))

@@ -80,10 +80,12 @@ def extended(path: Path, groups: Iterable[tuple[str, Sequence[str]]], *, like: P
                 new.append(line)
         if new:
             added += [f"{COMMENT}{comment}", *new]
-    if added and text and not text.endswith("\n"):
-        text += "\n"
-    text += "".join(f"{line}\n" for line in added)
-    return ListEdit(path, before, text.encode("utf-8") if added else before or b"", like), impossible
+    after = before or b""
+    if added:
+        end = b"\r\n" if b"\r\n" in after else b"\n"
+        gap = b"" if not after or after.endswith(b"\n") else end
+        after += gap + b"".join(line.encode("utf-8") + end for line in added)
+    return ListEdit(path, before, after, like), impossible
 
 
 def _bare(line: str) -> str:
