@@ -14,15 +14,17 @@ import pyarrow.compute as pc
 
 from voxcli.api import SPLITS, Corpus, Dataset, Finding, Limits, Split
 from voxcli.data.exclude import read_exclude
-from voxcli.data.filters import EXAMPLES, Check, Drop, apply, checks_of, excluded_of_split
-from voxcli.data.holdout import Hashes, divide, shared, text_hashes
+from voxcli.data.filters import Check, Drop, apply, checks_of, excluded_of_split
+from voxcli.data.holdout import Hashes, divide, quick_hashes, speaker_hashes, text_hashes
 from voxcli.data.index import index
+from voxcli.data.overlap import overlaps
+from voxcli.data.strings import characters, different
 from voxcli.data.table import Table, join
 from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.schema import Filter, Holdout, TextRules
 from voxcli.text.normalize import normalizer
-from voxcli.text.vocabulary import characters_outside, count_characters
+from voxcli.text.vocabulary import outside
 
 _FEW_TEXTS = 5  # a share of fewer measures those sentences, not the model
 _PROBLEMS = 10_000  # utterances that are named one by one; beyond, the data set as a whole is wrong
@@ -95,12 +97,13 @@ def load_splits(
     if made and ("train" in splits or set(made) & set(splits)):
         whole = tables["train"] if "train" in tables else reader.table("train")
         said = text_hashes(whole, progress=progress)
-        division = divide(said, Holdout(**{name: getattr(shares, name) for name in made}))
+        key = speaker_hashes(whole, said) if shares.speakers_apart else said
+        division = divide(key, Holdout(**{name: getattr(shares, name) for name in made}))
         for name in ("train", *made):
             chosen = getattr(division, name)
             if name in splits:
                 tables[name], hashes[name] = whole.select(chosen), said[chosen]
-            if name != "train" and len(whole) and (texts := len(np.unique(said[chosen]))) < _FEW_TEXTS:
+            if name != "train" and len(whole) and (texts := different(said[chosen])) < _FEW_TEXTS:
                 reader.findings.append(_few_texts(name, texts, int(chosen.sum()), len(whole)))
     for name in splits:
         tables[name], gone = apply(tables[name], name, excluded_of_split(filter or Filter(), name))
@@ -111,8 +114,9 @@ def load_splits(
         raise _nothing_left(reader.drops)
     filled = [name for name in SPLITS if len(tables.get(name, ()))]
     if len(filled) > 1:
-        hashes |= {name: text_hashes(tables[name], progress=progress) for name in filled if name not in hashes}
-        reader.findings += _overlaps(tables, hashes)
+        hashed = text_hashes if hashes else quick_hashes
+        hashes |= {name: hashed(tables[name], progress=progress) for name in filled if name not in hashes}
+        reader.findings += overlaps(tables, hashes)
     if filter is not None and filter.exclude and set(splits) == set(SPLITS):
         reader.findings += reader.not_found(filter.exclude)
     empty = join([], normalize=str)
@@ -205,34 +209,16 @@ def _has(dataset: Dataset, split: Split) -> bool:
 
 
 def _corpus(train: Table) -> Corpus:
-    counts = count_characters(train.texts)
     labels = sorted(label for label in pc.unique(train.column("label").array).to_pylist() if label is not None)
-    return Corpus("".join(sorted(counts)), tuple(labels), len(train), train.duration)
+    return Corpus("".join(characters(train.texts.array)), tuple(labels), len(train), train.duration)
 
 
 def _unknown(tables: dict[Split, Table], corpus: Corpus) -> dict[Split, dict[str, int]]:
     found: dict[Split, dict[str, int]] = {}
     for name in ("validation", "test"):
-        if name in tables and (unknown := characters_outside(corpus.characters, tables[name].texts)):
+        if name in tables and (unknown := outside(corpus.characters, characters(tables[name].texts.array))):
             found[name] = unknown
     return found
-
-
-def _overlaps(tables: dict[Split, Table], hashes: dict[Split, Hashes]) -> list[Finding]:
-    """A warning for each pair of splits with texts in common: scores on such texts measure memory."""
-    findings = []
-    for name in ("validation", "test"):
-        for other in SPLITS[: SPLITS.index(name)]:
-            if name not in hashes or other not in hashes:
-                continue
-            both = shared(hashes[name], hashes[other])
-            if not both.any():
-                continue
-            count, examples = int(both.sum()), tuple(str(i) for i in tables[name].select(both).ids[:EXAMPLES])
-            message = f"{count} of {len(both)} {name} utterances say what also stands in {other}"
-            help = "scores on known texts are too good; take another split, or leave them out with [filter] exclude"
-            findings.append(Finding("warning", message, help, utterances=examples))
-    return findings
 
 
 def _few_texts(name: str, texts: int, utterances: int, whole: int) -> Finding:

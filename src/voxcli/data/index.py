@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 
 from voxcli.api import Dataset, Split, Utterance
 from voxcli.data.cache import places, scratch, settle
+from voxcli.data.files import Files
 from voxcli.data.listing import FORMAT, ROWS, SCHEMA, Listing, list_utterances
 from voxcli.data.measure import measure
 from voxcli.progress import NULL, Progress
@@ -89,7 +89,7 @@ def index(dataset: Dataset, split: Split, *, progress: Progress = NULL) -> Index
     table = _opened(name) if name else None
     if table is None:
         with scratch(f"index/{split}.listed") as listed:
-            listing = list_utterances(dataset, split, listed, progress=progress)
+            listing = list_utterances(dataset, split, listed, digest=name is None, progress=progress)
             name = name or f"index/{type(dataset).__name__.lower()}-{split}-{listing.digest}.arrow"
             table = _opened(name) or _made(name, listed, listing, progress=progress)
     elif _outdated(table):
@@ -134,12 +134,14 @@ def _outdated(table: IndexTable) -> bool:
     if not table.n_problems:
         return False
     made = table.path.stat().st_mtime
+    files = Files()
     rows = table._table.select(["audio", "problem"]).filter(pc.is_valid(table.column("problem")))
-    for path, problem in zip(rows["audio"].to_pylist(), rows["problem"].to_pylist(), strict=True):
+    looked_at = rows.group_by(["audio", "problem"], use_threads=False).aggregate([])
+    for path, problem in zip(looked_at["audio"].to_pylist(), looked_at["problem"].to_pylist(), strict=True):
         try:
-            status = os.stat(path)
-        except (OSError, TypeError, ValueError):
+            status = None if path is None else files.status(path)
+        except (OSError, ValueError):
             continue
-        if status.st_ctime > made or problem.endswith("does not exist"):
+        if status is not None and (status.st_ctime > made or problem.endswith("does not exist")):
             return True
     return False

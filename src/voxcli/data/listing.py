@@ -1,4 +1,4 @@
-"""A data set's utterances, one after the other -> an Arrow file with their columns, and what has to be said of them.
+"""A data set's utterances, one after the other or as columns -> an Arrow file, and what has to be said of them.
 
 Only a batch of rows is held at a time; of the ids, 8 bytes each.
 """
@@ -8,26 +8,31 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import math
 import pickle
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from voxcli.api import Dataset, Split, Utterance
+from voxcli.data import strings
 from voxcli.data.cache import unwritable
 from voxcli.errors import DataError
 from voxcli.progress import NULL, Bar, Progress
 
-ROWS = 8192  # rows in a batch of the file; every batch but the last has as many
+log = logging.getLogger(__name__)
+
+ROWS = 32768  # rows in a batch of the file; every batch but the last has as many
 TOLD = 64  # utterances after which the bar moves
-FORMAT = b"voxcli index 1"  # raised when the columns or their meaning change
+FORMAT = b"voxcli index 2"  # raised when the columns or their meaning change
 
 SCHEMA = pa.schema(
     {
@@ -54,10 +59,10 @@ class Listing:
     """What a person should be told about the source, one line each."""
     repeated: frozenset[str] = frozenset()
     """Ids that more than one row has."""
+    taken: frozenset[str] = frozenset()
+    """Ids that end as those do that repeated ones are given: "x#2"."""
     digest: str = ""
-    """Hash of all rows."""
-    hashes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
-    """Hashes of all ids, sorted; valid in this process only."""
+    """Hash of all rows; "" where none was asked for."""
 
 
 class Table:
@@ -72,11 +77,11 @@ class Table:
         except OSError as error:
             raise unwritable(path, error) from error
 
-    def write(self, columns: Mapping[str, Sequence[Any] | pa.Array]) -> None:
+    def write(self, rows: pa.RecordBatch | Mapping[str, Sequence[Any] | pa.Array]) -> None:
         """Append at most ROWS rows. Raises `DataError` where the disk does not take them."""
-        arrays = [_array(columns[field.name], field.type) for field in SCHEMA]
+        batch = rows if isinstance(rows, pa.RecordBatch) else _batch(rows)
         try:
-            self._writer.write_batch(pa.record_batch(arrays, schema=SCHEMA))
+            self._writer.write_batch(batch)
         except OSError as error:
             raise unwritable(self.path, error) from error
 
@@ -94,19 +99,54 @@ class Table:
                 raise unwritable(self.path, failure) from failure
 
 
-def list_utterances(dataset: Dataset, split: Split, path: Path, *, progress: Progress = NULL) -> Listing:
+def list_utterances(
+    dataset: Dataset, split: Split, path: Path, *, digest: bool = True, progress: Progress = NULL
+) -> Listing:
     """Write the utterances of a split to `path`, in their order. Raises `DataError` where the source cannot be read."""
-    digest, hashes = hashlib.blake2b(digest_size=16), array("q")
-    utterances = iter(dataset.utterances(split))
-    with Table(path) as table, progress.task(f"listing the {split} split", unit="utterances") as bar:
-        while batch := list(_counted(itertools.islice(utterances, ROWS), bar)):
-            columns = _columns(batch)
-            for row in zip(*columns.values(), strict=True):
-                digest.update(repr(row).encode("utf-8", "backslashreplace"))
-            hashes.extend(map(hash, columns["id"]))
-            table.write(columns)
-    repeated, notes = _repeated(path, np.frombuffer(hashes, np.int64) if hashes else np.zeros(0, np.int64), split)
-    return Listing(len(hashes), notes, repeated, digest.hexdigest(), np.sort(np.array(hashes, np.int64)))
+    columns = getattr(dataset, "columns", None)
+    if columns is not None:
+        try:
+            with progress.task(f"listing the {split} split", unit="utterances") as bar:
+                return _listed(_evened(columns(split), bar), split, path, digest=digest)
+        except NotImplementedError as reason:
+            log.debug("the %s split of %s is read row by row: %s", split, type(dataset).__name__, reason)
+    with progress.task(f"listing the {split} split", unit="utterances") as bar:
+        utterances = iter(dataset.utterances(split))
+        batches = iter(lambda: list(_counted(itertools.islice(utterances, ROWS), bar)), [])
+        return _listed((_batch(_columns(batch)) for batch in batches), split, path, digest=digest)
+
+
+def _listed(batches: Iterable[pa.RecordBatch], split: Split, path: Path, *, digest: bool) -> Listing:
+    """`batches` have the columns of the index, ROWS rows each but the last."""
+    content, hashes = hashlib.blake2b(digest_size=16), [np.zeros(0, np.uint64)]
+    with Table(path) as table:
+        for batch in batches:
+            if digest:
+                content.update(batch.serialize())
+            hashes.append(strings.hashes(batch.column("id")))
+            table.write(batch)
+    every = np.concatenate(hashes)
+    repeated, taken, notes = _repeated(path, every, split)
+    return Listing(len(every), notes, repeated, taken, content.hexdigest() if digest else "")
+
+
+def _evened(batches: Iterable[pa.RecordBatch], bar: Bar) -> Iterator[pa.RecordBatch]:
+    """Batches of any length, with some of the columns -> ROWS rows each, with all of them."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        bar.advance(len(batch))
+        have = set(batch.schema.names)
+        missing = pa.nulls(len(batch), pa.string())
+        arrays = [batch.column(f.name) if f.name in have else missing.cast(f.type) for f in SCHEMA]
+        held.append(pa.record_batch(arrays, schema=SCHEMA))
+        rows += len(batch)
+        while rows >= ROWS:
+            whole = pa.concat_batches(held)
+            yield whole.slice(0, ROWS)
+            held, rows = [whole.slice(ROWS)], rows - ROWS
+    if rows:
+        yield pa.concat_batches(held)
 
 
 def _counted(utterances: Iterator[Utterance], bar: Bar) -> Iterator[Utterance]:
@@ -159,22 +199,35 @@ def _array(values: Sequence[Any] | pa.Array, type: pa.DataType) -> pa.Array:
         return pa.array([v and v.encode("utf-8", "replace").decode() for v in values], type)
 
 
-def _repeated(path: Path, hashes: np.ndarray, split: str) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Ids that occur more than once, and the note about them; the file is read again only if there are any."""
-    values, counts = np.unique(hashes, return_counts=True)
-    if len(values) == len(hashes):
-        return frozenset(), ()
-    suspects = set(values[counts > 1].tolist())
-    seen: dict[str, int] = {}
+def _batch(columns: Mapping[str, Sequence[Any] | pa.Array]) -> pa.RecordBatch:
+    return pa.record_batch([_array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
+
+
+def _repeated(path: Path, hashes: np.ndarray, split: str) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
+    """Ids that occur more than once, those they must not be called, and the note about them.
+
+    The file is read again only if there may be any.
+    """
+    ordered = np.sort(hashes)
+    suspects = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(suspects):
+        return frozenset(), frozenset(), ()
+    seen: Counter[str] = Counter()
+    numbered: list[str] = []
+    start = 0
     with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
         for number in range(reader.num_record_batches):
-            for id in reader.get_batch(number).column("id").to_pylist():
-                if hash(id) in suspects:
-                    seen[id] = seen.get(id, 0) + 1
+            ids = reader.get_batch(number).column("id")
+            suspect = strings.among(hashes[start : start + len(ids)], suspects)
+            start += len(ids)
+            for counted in pc.value_counts(ids.filter(pa.array(suspect))).to_pylist():
+                seen[counted["values"]] += counted["counts"]
+            numbered += ids.filter(pc.match_substring_regex(ids, "#[0-9]+$")).to_pylist()
     repeated = {id: count for id, count in seen.items() if count > 1}
     if not repeated:
-        return frozenset(), ()
+        return frozenset(), frozenset(), ()
     named = ", ".join(f"'{id}' ({count} times)" for id, count in itertools.islice(repeated.items(), 3))
     many = f"{len(repeated)} ids stand" if len(repeated) > 1 else "1 id stands"
     note = f"{many} for more than one utterance of the {split} split: {named}; later ones are called 'ID#2', 'ID#3' …"
-    return frozenset(repeated), (note,)
+    taken = frozenset(id for id in numbered if id.rpartition("#")[0] in repeated)
+    return frozenset(repeated), taken, (note,)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from voxcli.api import Utterance
+from voxcli.data.strings import blocks, by_lines
 from voxcli.progress import NULL, Progress
 
 Rows = NDArray[np.int64]
@@ -75,8 +76,11 @@ class Strings(Sequence[str | None]):
 
     @property
     def array(self) -> pa.ChunkedArray:
-        """The selected rows as an Arrow column."""
-        return self._column.take(pa.array(self._rows))
+        """The selected rows as an Arrow column; all rows in their order are not copied."""
+        rows = self._rows
+        if len(rows) == len(self._column) and (rows[:1] == 0).all() and (np.diff(rows) == 1).all():
+            return self._column
+        return self._column.take(pa.array(rows))
 
 
 class Table:
@@ -197,10 +201,9 @@ def _chunked(columns: Sequence[Any]) -> pa.ChunkedArray:
 def _normalized(texts: pa.ChunkedArray, normalize: Callable[[str], str], progress: Progress) -> pa.ChunkedArray:
     chunks = []
     with progress.task("normalising transcripts", total=len(texts), unit="utterances") as bar:
-        for start in range(0, len(texts), _CHUNK):
-            raw = texts.slice(start, _CHUNK).to_pylist()
-            chunks.append(pa.array([None if text is None else normalize(text) for text in raw], type=pa.string()))
-            bar.advance(len(raw))
+        for block in blocks(texts):
+            chunks.append(by_lines(block, getattr(normalize, "lines", None), normalize))
+            bar.advance(len(block))
     # few large chunks: a row is then found by a short search
     return pa.chunked_array([pa.chunked_array(chunks, type=pa.string()).combine_chunks()], type=pa.string())
 

@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxcli.api import SPLITS, Split, Utterance, config
 from voxcli.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SMALL = 1 << 20  # bytes; up to here a manifest is read row by row in less than a second
 
 
 @config
@@ -79,16 +84,49 @@ class Manifest:
                         yield utterance
                 bad.tell()
 
+    def columns(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """The same rows as columns of an index, for large manifests.
+
+        Raises `NotImplementedError`, at any point, where only `utterances` is sure to read them as they are.
+        """
+        from voxcli.datasets import columnar, manifest_columns
+        from voxcli.datasets.rows import Bad, format_of, table
+
+        paths = self._files(split)
+        if sum(path.stat().st_size for path in paths if path.is_file()) < SMALL:
+            raise NotImplementedError("there is no time to save")
+        own = getattr(self, split) is not None
+        for path in paths:
+            format = format_of(path, self.format)
+            with table(path, format) as (columns, _):
+                row_of = _Row(self, columns, path)
+            if not own and not row_of.has_split and split != "train":
+                continue
+            bad = Bad(path)
+            places, at = manifest_columns.places_of(row_of.at)
+            numbers = frozenset(row_of.at[meaning] for meaning in ("offset", "duration") if meaning in row_of.at)
+            yield from manifest_columns.utterances(
+                columnar.batches(path, format, columnar.Wanted(columns, places, numbers)),
+                at,
+                belongs=row_of.values(None if own else split, self.splits),
+                root=row_of.root,
+                scale=row_of.scale,
+                language=self.language,
+                bad=bad,
+            )
+            bad.tell()
+
     def fingerprint(self, split: Split) -> str:
         """Hash of the manifests' content, of where they stand, and of all keys. Raises `DataError`."""
         import hashlib
+
+        from voxcli.datasets.rows import digest_of
 
         found = hashlib.blake2b(f"{self!r} {split}".encode(), digest_size=16)
         for path in self._files(split):
             found.update(f"\0{path.absolute()}\0".encode("utf-8", "replace"))
             if path.is_file():
-                with path.open("rb") as file:
-                    found.update(hashlib.file_digest(file, "blake2b").digest())
+                found.update(digest_of(path))
         if self.root:
             found.update(os.path.abspath(self.root).encode("utf-8", "replace"))
         return found.hexdigest()
@@ -112,20 +150,27 @@ class _Row:
 
         asked = {meaning: getattr(manifest, f"{meaning}_column") for meaning in USUAL_NAMES}
         places = assign(columns, asked, str(path))
-        self._at: dict[str, int] = {meaning: columns.index(column) for meaning, column in places.items()}
-        self._scale = 0.001 if milliseconds(places.get("duration", "")) else 1.0
-        self._root = os.path.abspath(Path(manifest.root).expanduser() if manifest.root else path.parent)
+        self.at: dict[str, int] = {meaning: columns.index(column) for meaning, column in places.items()}
+        self.scale = 0.001 if milliseconds(places.get("duration", "")) else 1.0
+        self.root = os.path.abspath(Path(manifest.root).expanduser() if manifest.root else path.parent)
         self._language = manifest.language
         self._path, self._columns = path, columns
-        self.has_split = "split" in self._at
+        self.has_split = "split" in self.at
 
-    def filter(self, split: Split | None, asked: dict[Split, tuple[str, ...]] | None) -> Any:
-        """Whether a row belongs to a split: a function of the row. None takes all rows."""
+    def values(self, split: Split | None, asked: dict[Split, tuple[str, ...]] | None) -> frozenset[str] | None:
+        """What rows of a split have in the split's column, in lower case; None takes all rows."""
         from voxcli.datasets.splits import names_of
 
         if split is None or not self.has_split:
+            return None
+        return frozenset(name.lower() for name in names_of(split, asked))
+
+    def filter(self, split: Split | None, asked: dict[Split, tuple[str, ...]] | None) -> Any:
+        """Whether a row belongs to a split: a function of the row. None takes all rows."""
+        names = self.values(split, asked)
+        if names is None:
             return lambda row: True
-        at, names = self._at["split"], frozenset(name.lower() for name in names_of(split, asked))
+        at = self.at["split"]
         return lambda row: str(row[at] or "").strip().lower() in names
 
     def __call__(self, row: Sequence[Any]) -> Utterance | None:
@@ -135,14 +180,14 @@ class _Row:
             return None
         offset = self._number(row, "offset") or 0.0
         id = self._text(row, "id") or (f"{audio}@{offset:g}" if offset else audio)
-        at = self._at.get("text")
+        at = self.at.get("text")
         text = None if at is None or row[at] is None else str(row[at])
         duration = self._number(row, "duration")
         return Utterance(
             id=id,
-            audio=Path(os.path.join(self._root, audio)),
+            audio=Path(os.path.join(self.root, audio)),
             offset=offset,
-            duration=duration * self._scale if duration else None,
+            duration=duration * self.scale if duration else None,
             text=text,
             label=self._text(row, "label"),
             speaker=self._text(row, "speaker"),
@@ -150,14 +195,14 @@ class _Row:
         )
 
     def _text(self, row: Sequence[Any], meaning: str) -> str | None:
-        at = self._at.get(meaning)
+        at = self.at.get(meaning)
         if at is None or row[at] is None:
             return None
         return str(row[at]).strip() or None
 
     def _number(self, row: Sequence[Any], meaning: str) -> float | None:
         """None where the field is empty or no number: a duration then comes from the header."""
-        at = self._at.get(meaning)
+        at = self.at.get(meaning)
         if at is None or row[at] in (None, ""):
             return None
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import functools
 import itertools
 import json
 import logging
@@ -24,6 +25,7 @@ FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".
 LOOK = 100  # JSONL rows whose keys make up the columns
 NAMED = 3  # bad rows that are named in a warning
 BATCH = 8192  # Parquet rows read at once
+LARGE = 1 << 22  # bytes of a file whose hash is worth remembering
 
 
 def format_of(path: Path, asked: str | None) -> str:
@@ -176,6 +178,20 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
     columns = list(file.schema_arrow.names)
     batches = file.iter_batches(batch_size=BATCH)
     return columns, (row for batch in batches for row in zip(*(c.to_pylist() for c in batch.columns), strict=True))
+
+
+def digest_of(path: Path) -> bytes:
+    """Hash of a file's content; remembered for large files, which are asked for once a split."""
+    status = path.stat()
+    return (_digest if status.st_size > LARGE else _digest.__wrapped__)(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, size: int, modified: int) -> bytes:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
 
 
 class Bad:

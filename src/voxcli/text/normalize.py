@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from voxcli.recipe.schema import TextRules
 from voxcli.text.casing import lower
+from voxcli.text.lines import collapsed, translated
 
 JOINERS = "\u200c\u200d"
 
@@ -27,7 +29,20 @@ def normalize(text: str, rules: TextRules) -> str:
     return normalizer(rules)(text)
 
 
-def normalizer(rules: TextRules) -> Callable[[str], str]:
+@dataclass(frozen=True)
+class Normalizer:
+    """The rules, prepared once: call it with one text."""
+
+    one: Callable[[str], str]
+    lines: Callable[[str], str] | None
+    """Many texts, one a line, at once: each line comes out as `one` returns it. None where a rule names a newline."""
+
+    def __call__(self, text: str) -> str:
+        """The text after the rules."""
+        return self.one(text)
+
+
+def normalizer(rules: TextRules) -> Normalizer:
     """`normalize` for many texts: the rules are prepared once."""
     return _prepare(
         (
@@ -44,7 +59,7 @@ def normalizer(rules: TextRules) -> Callable[[str], str]:
 
 
 @lru_cache(maxsize=32)
-def _prepare(key: _Key) -> Callable[[str], str]:
+def _prepare(key: _Key) -> Normalizer:
     language, form, replacements, lowercase, remove, remove_punctuation, keep, strip_marks = key
     canonical: _Form = "NFD" if form.endswith("D") else "NFC"
 
@@ -56,7 +71,7 @@ def _prepare(key: _Key) -> Callable[[str], str]:
     singles, sequences = _removed(remove, form, canonical)
     table = _Table(singles, remove_punctuation, frozenset(written(keep)))
 
-    def apply(text: str) -> str:
+    def changed(text: str) -> str:
         text = unicodedata.normalize(form, text)
         if lowercase:
             text = lower(text, language)
@@ -64,13 +79,24 @@ def _prepare(key: _Key) -> Callable[[str], str]:
             text = text.replace(old, new)
         for sequence in sequences:
             text = text.replace(sequence, "")
-        text = text.translate(table)
+        return text
+
+    def apply(text: str) -> str:
+        text = changed(text).translate(table)
         if strip_marks:
             text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
         # canonical only: a compatibility form would undo what `replace` wrote
         return unicodedata.normalize(canonical, " ".join(text.split()))
 
-    return apply
+    def apply_to_lines(text: str) -> str:
+        # a newline composes with nothing and ends every context that lower-casing looks at
+        text = translated(changed(text), table)
+        if strip_marks:
+            text = translated(unicodedata.normalize("NFD", text), _Marks())
+        return unicodedata.normalize(canonical, collapsed(text))
+
+    spans_lines = any("\n" in old or "\n" in new for old, new in pairs)
+    return Normalizer(apply, None if spans_lines else apply_to_lines)
 
 
 def _removed(remove: str, form: _Form, canonical: _Form) -> tuple[frozenset[str], list[str]]:
@@ -111,3 +137,11 @@ class _Table(dict[int, str | None]):
         if self._punctuation and category[0] in "PS" and character not in self._keep:
             return " "
         return character
+
+
+class _Marks(dict[int, str | None]):
+    """A table that removes combining marks."""
+
+    def __missing__(self, code: int) -> str | None:
+        self[code] = made = None if unicodedata.category(chr(code)) == "Mn" else chr(code)
+        return made

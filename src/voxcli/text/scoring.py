@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from voxcli.text.casing import lower, primary_language
+from voxcli.text.lines import characters_of, collapsed, translated
 
 _ENGLISH = frozenset({"en", "eng", "english"})
 
@@ -82,6 +83,20 @@ def _general(language: str) -> Callable[[str], str]:
         return " ".join(words)
 
     return apply
+
+
+def scored_lines(text: str) -> str:
+    """Many texts, one a line and none with a bracket in it: each as `scoring_normalizer(None)` returns it."""
+    text = unicodedata.normalize("NFKC", text)
+    for sign, respellings in _RESPELT.items():
+        if sign in text:
+            for apart, whole in respellings:
+                text = text.replace(apart, whole)
+    text = collapsed(translated(lower(text, ""), _Table()))
+    marks = "".join(c for c in characters_of(text) if unicodedata.category(c)[0] == "M")
+    if marks:
+        text = collapsed(re.sub(rf"(?:^|(?<= )|(?<=\n))[{re.escape(marks)}]+", "", text))
+    return text
 
 
 def _bare(word: str, marks: set[str]) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,9 +91,13 @@ class Vocabulary:
 def characters_outside(vocabulary: Vocabulary | str, texts: Iterable[str | None]) -> dict[str, int]:
     """Characters of `texts` that the vocabulary lacks, with their counts, the most frequent first. Never a space."""
     inside = vocabulary.characters if isinstance(vocabulary, Vocabulary) else vocabulary
-    found = count_characters(texts)
-    outside = {character: n for character, n in found.items() if not _is_space(character) and character not in inside}
-    return dict(sorted(outside.items(), key=lambda item: (-item[1], item[0])))
+    return outside(inside, count_characters(texts))
+
+
+def outside(inside: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """The same for characters that have been counted."""
+    found = {character: n for character, n in counts.items() if not _is_space(character) and character not in inside}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def count_characters(texts: Iterable[str | None]) -> Counter[str]:
