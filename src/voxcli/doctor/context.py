@@ -188,6 +188,11 @@ class Context:
 
         return manager()
 
+    def without(self, *names: str) -> None:
+        """Do without some parts that have not been opened: a check has said precisely why they cannot be."""
+        for name in names:
+            self._opened.setdefault(name, Unavailable(name))
+
     # ---------------------------------------------------------------------------------------------------------- inside
 
     def _once(self, name: str, make: Callable[[], _T]) -> _T:

@@ -23,6 +23,13 @@ def languages(model: Any) -> dict[str, int]:
     return {token.removeprefix("<|").removesuffix("|>"): index for token, index in table.items()}
 
 
+def known_languages() -> set[str]:
+    """Every code that any Whisper knows."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    return set(LANGUAGES)
+
+
 def mend(model: Any, tokenizer: Any) -> None:
     """Complete the generation config from the tokenizer and clear the legacy fields, in place.
 

@@ -86,7 +86,7 @@ class Whisper:
         sizes = read_config(self.checkpoint)
         self._check_architecture(sizes)
         if self.language is not None or self.generation_task is not None:
-            self._check_language(sizes)
+            self.check_language()
         positions = int(sizes.get("max_source_positions", 1500))
         return Limits(
             sampling_rate=SAMPLING_RATE,
@@ -200,16 +200,28 @@ class Whisper:
                 help='choose a Whisper checkpoint, or another family: type = "ctc" for wav2vec 2.0 and its like',
             )
 
-    def _check_language(self, sizes: dict[str, Any]) -> None:
-        """The same answer as `build` gives, before anything is loaded."""
+    def check_language(self) -> None:
+        """Language and task against the checkpoint's own tables: the answer that `build` gives, from small files.
+
+        Raises `ModelError`.
+        """
+        sizes = read_config(self.checkpoint)
         stored = read_json(self.checkpoint, "generation_config.json") or {}
         by_size = (
             int(sizes.get("vocab_size", generation.MULTILINGUAL_VOCABULARY)) != generation.MULTILINGUAL_VOCABULARY - 1
         )
         if not stored.get("is_multilingual", by_size):
-            raise self._english_only()
-        if self.language is not None and stored.get("lang_to_id"):
-            codes = {token.strip("<|>") for token in stored["lang_to_id"]}
+            if self.language is not None or self.generation_task is not None:
+                raise self._english_only()
+            return
+        tasks = stored.get("task_to_id")
+        if self.generation_task is not None and tasks and self.generation_task not in tasks:
+            raise ModelError(
+                f"{self.checkpoint} has no task '{self.generation_task}', only {', '.join(sorted(tasks))}",
+                help="remove `generation_task` from [model], or take another checkpoint",
+            )
+        if self.language is not None:
+            codes = {token.strip("<|>") for token in stored.get("lang_to_id") or ()} or generation.known_languages()
             language_code(self.language, codes, checkpoint=self.checkpoint)
 
     def _english_only(self) -> ModelError:

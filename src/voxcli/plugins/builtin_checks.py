@@ -24,6 +24,11 @@ CHECKS = {
     "M011": "machine.versions:VersionOutsideRange",
     "M012": "machine.memory:LittleMemory",
     # plugins
+    "P001": "plugins.broken:PluginBroken",
+    "P002": "plugins.slow:PluginSlow",
+    "P003": "plugins.name_taken:NameTaken",
+    "P004": "plugins.other_version:PluginForOtherVersion",
+    "P005": "plugins.hook:HookMisspelled",
     "P006": "plugins.crashed:CheckCrashed",
     # recipe
     "R100": "recipe.recipe_warnings:RecipeDoesNotResolve",
@@ -35,7 +40,7 @@ CHECKS = {
     "R106": "recipe.metric_direction:MetricDirection",
     "R107": "recipe.backend_arguments:BackendArgumentWithoutEffect",
     "R108": "recipe.device_precision:PrecisionOfTheDevice",
-    "R109": "recipe.quantization_keys:QuantizationKeyWithoutEffect",
+    "R109": "recipe.nothing_trained:FrozenOrAdaptedWrongly",
     "R110": "recipe.adapter_targets:AdapterFitsNoLayer",
     "R111": "recipe.output_layer:OutputLayerUntrained",
     "R112": "recipe.frozen_type:FrozenTypeOfNothing",
@@ -61,7 +66,7 @@ CHECKS = {
     "R132": "recipe.adapter_patterns:AdapterKeyWithoutEffect",
     "R133": "recipe.frozen_checkpointing:ReentrantCheckpointing",
     "R134": "recipe.patience:PatienceOutlastsRun",
-    "R135": "recipe.nothing_trained:FrozenOrAdaptedWrongly",
+    "R135": "recipe.quantization_keys:QuantizationKeyWithoutEffect",
     # data
     "D001": "data.label_length:LabelOverLimit",
     "D002": "data.ctc_feasible:CTCInfeasible",

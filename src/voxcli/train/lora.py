@@ -68,9 +68,9 @@ def fitted(model: Any, family: ModelFamily, adapter: Adapter, task: Task | None 
     del keys["type"]
     names = [name for name, _ in model.named_modules()]
     direct = read_directly(model.config.model_type)
-    keys["target_modules"] = _targets(adapter.target_modules, names, architecture, direct)
+    keys["target_modules"] = targets(adapter.target_modules, names, architecture, direct)
     keys["modules_to_save"] = _saved(adapter.modules_to_save, names, trained_besides(family, task))
-    keys["exclude_modules"] = _excluded(
+    keys["exclude_modules"] = excluded(
         adapter.exclude_modules, getattr(family, "frozen_names", lambda: None)(), direct
     )
     if on_meta:
@@ -129,7 +129,7 @@ def model_type(family: ModelFamily) -> str | None:
         return None
 
 
-def _targets(
+def targets(
     wanted: tuple[str, ...] | str | None, names: list[str], architecture: str, direct: tuple[str, ...]
 ) -> list[str] | str:
     if isinstance(wanted, str):
@@ -174,7 +174,7 @@ def _missing(wanted: Iterable[str], names: list[str]) -> list[str]:
     return sorted(one for one in wanted if not any(name == one or name.endswith(f".{one}") for name in names))
 
 
-def _excluded(
+def excluded(
     wanted: tuple[str, ...] | str | None, frozen: str | None, direct: tuple[str, ...]
 ) -> list[str] | str | None:
     """What the recipe excludes, what the family keeps frozen and what is never called, as peft takes it."""

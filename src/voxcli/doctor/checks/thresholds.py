@@ -64,7 +64,7 @@ ASSUMED_STEPS = 1000
 
 WHISPER_RATES = (5e-7, 1e-4, 1e-5, 1e-3)
 """learning_rate of Adam: lowest, highest, usual, diverges. Usual: a fortieth of the rate of pre-training (arXiv
-2212.04356, table 17: 1.75e-4 large to 1.5e-3 tiny), 1e-5 in the guides of Hugging Face. Measured here with Whisper base:
+2212.04356, table 17: 1.75e-4 large to 1.5e-3 tiny), 1e-5 in the guides of Hugging Face. Measured with Whisper base:
 at 1e-3 the loss rose from 2.2 to 41 in five steps and every text was lost; at 1e-5 it fell to 0.6 in twenty."""
 ENCODER_RATES = (3e-6, 1e-3, 3e-4, 1e-2)
 """A pre-trained encoder with an output layer for text: 3e-5 to 1e-4 in wav2vec 2.0 (arXiv 2006.11477, B), 3e-4 in the
@@ -114,7 +114,7 @@ VOWELS_AS_MARKS = {
     "pa": "Punjabi", "gu": "Gujarati", "or": "Odia", "ta": "Tamil", "te": "Telugu", "kn": "Kannada", "ml": "Malayalam",
     "si": "Sinhala", "th": "Thai", "lo": "Lao", "km": "Khmer", "my": "Burmese", "bo": "Tibetan", "vi": "Vietnamese",
 }  # fmt: skip
-"""Languages whose marks are vowels, missing vowels or tones (The Unicode Standard, chapters 12, 13, 16; UnicodeData)."""
+"""Languages whose marks are vowels, missing vowels or tones (The Unicode Standard, chapters 12, 13 and 16)."""
 
 COUNTED_UTTERANCES = 100_000
 """Up to so many the batches of an epoch are cut as a run would cut them, in less than a second; beyond, divided."""
@@ -124,8 +124,8 @@ COUNTED_UTTERANCES = 100_000
 STRANGE_LETTERS = 2
 """Letters of another script from which a text without any of its own counts as foreign; one is a symbol (µ, Ω, π)."""
 STRANGE_LATIN_LETTERS = 10
-"""The same for Latin letters, in which names and abbreviations stand in every language. Measured here: the longest
-transcripts of asterisk-ru and tuxpaint-bg that are all Latin have 6 letters ("IAX2", "Tux Paint" stands beside others)."""
+"""The same for Latin letters, in which names and abbreviations stand in every language. Measured here: no
+transcript of asterisk-ru and tuxpaint-bg is all Latin with more than 6 letters."""
 STRIPPED = 0.05
 """Share of the transcripts from which marks are taken for letters of the language and not for a foreign word's. English
 has them in "naïve" and "café", in fewer than one sentence of a hundred; the French and Spanish prompts measured here in
@@ -189,7 +189,8 @@ PADDING = 0.2
 PADDING_SAVED = 0.5
 """Share of the padding that another setting has to save."""
 WINDOW_PADDING = 0.5
-"""Share of Whisper's windows that is silence. At 0.93 clip length was 7.9 times as fast (measured here, docs/whisper.md)."""
+"""Share of Whisper's windows that is silence. Measured here: at 0.93 the clip's own
+length was 7.9 times as fast."""
 LOST = 0.1
 """Share of a split's seconds that what the model takes, or a default, may leave out without a warning."""
 LOST_BY_KEY = 0.5

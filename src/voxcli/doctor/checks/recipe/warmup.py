@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding, Fix
+from voxcli.doctor.checks.recipe.run_length import run_length
+from voxcli.doctor.checks.recipe.scheduler_keys import WITHOUT_WARMUP
 from voxcli.doctor.checks.thresholds import LONGEST_WARMUP, USUAL_WARMUP
 from voxcli.findings import About
 
@@ -31,18 +33,24 @@ class WarmupLongerThanRun:
     before_training: ClassVar[bool] = True
 
     def run(self, context: Context) -> Iterator[Finding]:
-        """Where the length is set in steps; in epochs it depends on the data."""
+        """Where the length is set in epochs the steps are counted from the data, which is not done before training."""
         train = context.recipe.train
-        if train.max_steps is None and train.warmup_steps >= 1:
-            return
-        steps = train.warmup_steps if train.warmup_steps >= 1 else train.warmup_steps * (train.max_steps or 1)
-        share = steps / train.max_steps if train.max_steps else train.warmup_steps
-        if share <= LONGEST_WARMUP:
+        if train.lr_scheduler_type in WITHOUT_WARMUP:
+            return  # R104
+        total = train.max_steps
+        if train.warmup_steps < 1:
+            share, warmup = train.warmup_steps, None
+        elif total is None:
+            total = run_length(context).total
+            share, warmup = train.warmup_steps / total, train.warmup_steps
+        else:
+            share, warmup = train.warmup_steps / total, train.warmup_steps
+        if share <= LONGEST_WARMUP or (warmup == 1 and total == 1):
             return
         fix = Fix({"train.warmup_steps": USUAL_WARMUP})
         help = f"warmup_steps = {USUAL_WARMUP}: a share of the run"
         if share >= 1:
-            message = f"the warm-up of {steps:g} steps never ends: the run has {train.max_steps or 'no more'}"
+            message = f"the warm-up of {warmup:g} steps never ends: the run has {total}"
             yield Finding("error", message, help, path=("train", "warmup_steps"), fix=fix)
         else:
             message = f"the warm-up takes {share:.0%} of the run"
