@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voxcli.cli import console
+from voxcli.plugins.clashes import clashes
+
+if TYPE_CHECKING:
+    from voxcli.plugins.manager import Manager
 
 app = typer.Typer(help="Show what is installed, and what is broken.", no_args_is_help=True)
 
@@ -78,17 +82,9 @@ def _rows(components: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str
     return sorted([*rows, *folded], key=lambda row: row[0])
 
 
-def _problems(loaded: Any) -> list[str]:
-    found = []
-    for offers in loaded.registry.clashes():
-        first = offers[0]
-        who = " and ".join(f"{one.distribution} {one.version}" for one in offers)
-        choices = " or ".join(f'type = "{one.distribution}/{one.name}"' for one in offers)
-        choose = "both are made" if first.kind == "check" else f"choose with {choices}"
-        found.append(f"{who} both offer the {first.kind} '{first.name}': {choose}")
-    for plugin, attribute in loaded.misspelled_hooks():
-        found.append(f"plugin {plugin} implements '{attribute}', which is no hook of voxcli")
-    return found
+def _problems(loaded: Manager) -> list[str]:
+    found = [f"{clash.message}: {clash.help}" for clash in clashes(loaded)]
+    return [*found, *(misfit.message for misfit in loaded.misfits() if not misfit.broken)]
 
 
 def _seconds(value: Any) -> str:

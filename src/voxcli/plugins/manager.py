@@ -24,6 +24,7 @@ import pluggy
 import voxcli
 from voxcli.errors import PluginError
 from voxcli.plugins import builtin, hooks
+from voxcli.plugins.misfits import Misfit, misfits
 from voxcli.plugins.registry import BUILTIN, Registration, Registry
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,12 @@ class Plugin:
     reason: str = ""
     import_seconds: float = 0.0
     module: Any = field(default=None, repr=False)
+    target: str = ""
+    """What its entry point names, "module" or "module:attribute"; empty for voxcli itself and for a file."""
+    file: Path | None = None
+    """Where it is one file, given with `--plugin`."""
+    error: BaseException | None = field(default=None, repr=False)
+    """Why it is broken."""
 
 
 class _Recorder:
@@ -73,7 +80,7 @@ class Manager:
         """Load every plugin named by an entry point, except those that VOX_DISABLE_PLUGINS names."""
         disabled = {name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",") if name.strip()}
         for entry in sorted(entry_points(group=hooks.PROJECT), key=lambda point: point.name):
-            plugin = Plugin(entry.name, *_distribution(entry))
+            plugin = Plugin(entry.name, *_distribution(entry), target=entry.value)
             if disabled & {"all", entry.name, plugin.distribution}:
                 plugin.state, plugin.reason = "disabled", DISABLE_VARIABLE
                 self.plugins.append(plugin)
@@ -82,7 +89,7 @@ class Manager:
             try:
                 plugin.module = entry.load()
             except (Exception, SystemExit) as error:  # third-party code: its failure must not cost other commands
-                plugin.state, plugin.reason = "broken", f"{type(error).__name__}: {error}"
+                _refuse(plugin, error)
             plugin.import_seconds = time.perf_counter() - begin
             self._take(plugin)
 
@@ -92,7 +99,7 @@ class Manager:
             raise PluginError(f"--plugin {path}: there is no such file", help="give the path of a Python file")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         log.info("plugin file %s (sha256 %s)", path, digest[:16])
-        plugin = Plugin(path.stem, str(path), digest[:12])
+        plugin = Plugin(path.stem, str(path), digest[:12], file=path)
         module_name = f"vox_plugin_{path.stem.replace('-', '_')}"
         spec = importlib.util.spec_from_file_location(module_name, path)
         if spec is None or spec.loader is None:
@@ -121,7 +128,7 @@ class Manager:
             if register is not None:
                 register(_Recorder(self.registry, plugin))
         except Exception as error:  # third-party code, see above
-            plugin.state, plugin.reason = "broken", f"{type(error).__name__}: {error}"
+            _refuse(plugin, error)
             self.registry.remove(plugin.distribution)
             if self._pluggy.is_registered(plugin.module):
                 self._pluggy.unregister(plugin.module)
@@ -141,13 +148,13 @@ class Manager:
                 )
                 self._pluggy.unregister(plugin)
 
-    def misspelled_hooks(self) -> Iterator[tuple[str, str]]:
-        """(plugin, attribute) of every attribute that is marked as a hook but is none."""
-        known = {name for name in dir(hooks) if name.startswith("vox_")}
-        for plugin in self.plugins:
-            for name in dir(plugin.module) if plugin.module is not None else ():
-                if name not in known and hasattr(getattr(plugin.module, name, None), f"{hooks.PROJECT}_impl"):
-                    yield plugin.name, name
+    def misfits(self) -> Iterator[Misfit]:
+        """Functions of plugins that were meant to be hooks and never will be."""
+        return misfits(self.plugins)
+
+
+def _refuse(plugin: Plugin, error: BaseException) -> None:
+    plugin.state, plugin.reason, plugin.error = "broken", f"{type(error).__name__}: {error}", error
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
