@@ -207,7 +207,10 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Augmentation(Protocol):
-    """A change of training audio. The core applies it with probability `p`, in the recipe's order."""
+    """A change of training audio. The core applies it with probability `p`, in the recipe's order. Optional beyond the
+    methods below: `shortest(duration) -> float`, the shortest that a clip of `duration` s can become; without it a clip
+    counts as never shortened.
+    """
 
     p: float
 

@@ -52,3 +52,9 @@ def test_very_short_audio():
 def test_findings(keys, path):
     assert [f.path for f in Speed(**keys).findings()] == [(path,)]
     assert list(Speed().findings()) == []
+
+
+def test_shortest():
+    assert Speed(factors=(0.8, 1.25)).shortest(4.0) == 3.2
+    assert Speed(factors=(0.8, 0.9)).shortest(4.0) == 4.0  # it need not be drawn at all
+    assert Speed(factor_range=(0.9, 1.6)).shortest(4.0) == 2.5

@@ -42,6 +42,11 @@ class Speed:
         slowest = min(self.factor_range if self.factor_range is not None else self.factors)
         return duration / min(slowest, 1.0)
 
+    def shortest(self, duration: float) -> float:
+        """The length at the highest factor, s."""
+        quickest = max(self.factor_range if self.factor_range is not None else self.factors)
+        return duration / max(quickest, 1.0)
+
     def findings(self) -> Iterator[Finding]:
         """A share that is none; factors that are no speed."""
         if not 0.0 <= self.p <= 1.0:

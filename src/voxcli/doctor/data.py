@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from voxcli.api import SPLITS, Dataset, Split
 from voxcli.data.corpus import Splits, list_split, load_splits
 from voxcli.data.filters import apply, checks_of, excluded, excluded_of_split
 from voxcli.data.table import Table
 from voxcli.doctor.leave_out import beside
+from voxcli.doctor.rows import named
 from voxcli.recipe.schema import Filter, Holdout, TextRules
 from voxcli.text.codepoints import CodePoints
 
@@ -99,6 +105,19 @@ class Data:
     def filled(self) -> tuple[Split, ...]:
         """The splits that a run works on and that have utterances."""
         return tuple(split for split in SPLITS if len(self.used(split)))
+
+    def leave_out(self, split: Split, table: Table, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> tuple[str, ...]:
+        """Lines for `[filter] exclude` that take some rows of a split out; their ids alone, where no other split has
+        one of them.
+        """
+        ids = named(table, chosen)
+        if self.holdout.validation or self.holdout.test:  # a row's split is decided later
+            return ids
+        wanted = pa.array(ids, type=pa.string())
+        elsewhere = (self.whole(other).ids.array for other in SPLITS if other != split)
+        if any(pc.any(pc.is_in(one, value_set=wanted)).as_py() for one in elsewhere):
+            return tuple(f"{name}\t{split}" for name in ids)
+        return ids
 
     def characters(self, split: Split) -> CodePoints:
         """The characters of the texts of `used`, after `[text]`."""

@@ -71,6 +71,9 @@ class Holdout:
     """Share of the training utterances, used only where no data set has a validation split."""
     test: float = 0.0
     """Share of the training utterances, used only where no data set has a test split."""
+    speakers_apart: bool = False
+    """No speaker is to stand in two splits: shares are cut by speaker instead of by text, and `vox doctor` checks the
+    splits that the data have."""
 
 
 @config
@@ -198,6 +201,9 @@ class Train:
     """Checkpoints kept, beside the best."""
     early_stopping_patience: int | None = None
     """Stop after this many evaluations without a better metric."""
+    max_culprits: int = 20
+    """Utterances that may be set aside because their loss or gradient is not finite; one more stops the run, 0 stops it
+    at the first."""
 
 
 @config

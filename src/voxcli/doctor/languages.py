@@ -1,0 +1,43 @@
+"""Which language a recipe or its data say that they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from voxcli.data.table import Table
+
+if TYPE_CHECKING:
+    from voxcli.doctor.context import Context
+
+
+def declared(context: Context) -> str | None:
+    """`[text] language`, else that of `[model]`; None without either."""
+    if "data" in context.subject.kinds:
+        return None
+    model: str | None = getattr(context.recipe.model, "language", None)
+    return context.recipe.text.language or model
+
+
+def languages_of(table: Table) -> list[str]:
+    """The values of the language column."""
+    return sorted(one for one in pc.unique(table.column("language").array).to_pylist() if one)
+
+
+def groups(table: Table, otherwise: str | None) -> Iterator[tuple[str | None, NDArray[np.int64]]]:
+    """(language, row numbers) for each language of the column; rows without one are of `otherwise`."""
+    column = table.column("language").array
+    values = languages_of(table)
+    if not values:
+        yield otherwise, np.arange(len(table), dtype=np.int64)
+        return
+    numbers = pc.fill_null(pc.index_in(column, value_set=pa.array(values)), -1).to_numpy()
+    for number, value in enumerate((*values, otherwise), start=0):
+        rows = np.flatnonzero(numbers == (number if number < len(values) else -1))
+        if len(rows):
+            yield value, rows
