@@ -45,7 +45,8 @@ _FORMS = (
     re.compile(r"-----BEGIN [^-]+-----.*?(?:-----END [^-]+-----|$)", re.DOTALL),
 )
 _ASSIGNED = re.compile(
-    rf"""(?P<name>[\w.\-]*{_NAMED}[\w\-]*["']?\s*(?:=|:\s)\s*)(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;&}})\]"']+)""",
+    rf"""(?P<name>(?<![^\W_])(?:[\w.\-]*[_\-.])?{_NAMED}(?:[_\-]\w+)?["']?\s*(?:=|:\s)\s*)"""
+    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;&{}()\[\]"']+)""",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"'([^'\n]{3,})'|\"([^\"\n]{3,})\"|“([^”\n]{3,})”|‘([^’\n]{3,})’|«([^»\n]{3,})»")
@@ -75,9 +76,9 @@ class Masks:
         """Any text without secrets, folders and names of this user."""
         for secret in self._secrets:
             text = text.replace(secret, SECRET)
-        text = _ASSIGNED.sub(_without_value, text)
         for form in _FORMS:
             text = form.sub(SECRET + "@" if form is _FORMS[0] else SECRET, text)
+        text = _ASSIGNED.sub(_without_value, text)
         return self.paths(text)
 
     def paths(self, text: str) -> str:

@@ -56,7 +56,7 @@ def _block(lines: Sequence[str], language: str = "") -> str:
 def _variables() -> Iterator[str]:
     for name, value in sorted(os.environ.items()):
         if name.startswith(VARIABLES):
-            yield f"# {name}={value}"
+            yield f"# {name}={'<path>' if value.startswith(('/', '~')) else value}"
 
 
 def _versions(context: Context) -> Iterator[str]:
