@@ -63,7 +63,7 @@ class Departure:
 
 def departure(values: Floats, *, rise: float, factor: float, noise: float, lasting: int) -> Departure | None:
     """Where the medians left their lowest level for good: by `rise` of the way they had come down, by `factor`, by
-    `noise` standard deviations of single figures, and for `lasting` windows.
+    `noise` times what neighbouring medians differ by, and for `lasting` windows.
     """
     seen = course(values)
     if len(seen) < 2 * lasting:
@@ -74,7 +74,8 @@ def departure(values: Floats, *, rise: float, factor: float, noise: float, lasti
     first = float(seen.medians[: lowest + 1].max())
     way = max(first - low, 0.25 * abs(first))
     up = level - low
-    if up < rise * way or level < factor * low or up < noise * seen.noise:
+    apart = float(np.median(np.abs(np.diff(seen.medians)))) * MAD / np.sqrt(2)
+    if up < rise * way or level < factor * low or up < noise * apart or up < seen.noise:
         return None
     threshold = low + 0.5 * up
     high = seen.medians > threshold

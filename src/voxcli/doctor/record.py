@@ -29,7 +29,7 @@ TASKS = {
 }
 """End of an architecture's name in config.json -> what it was trained for."""
 MODELS = {"ctc": "ctc", "whisper": "seq2seq"}
-"""`[model] type` -> the same, where no checkpoint is left."""
+"""`[model] type` -> the same."""
 
 
 @dataclass
@@ -100,12 +100,15 @@ class Record:
     @cached_property
     def task(self) -> str | None:
         """ "ctc", "seq2seq", "classification", "pretraining" or None where nothing says it."""
+        model = self.tables.get("model")
+        kind = str(model.get("type")) if isinstance(model, dict) else ""
+        if kind in MODELS:
+            return MODELS[kind]
         for name in self.config.get("architectures") or ():
             for end, task in TASKS.items():
                 if str(name).endswith(end):
                     return task
-        model = self.tables.get("model")
-        return MODELS.get(str(model.get("type"))) if isinstance(model, dict) else None
+        return None
 
     @cached_property
     def n_outputs(self) -> int | None:

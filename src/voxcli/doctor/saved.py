@@ -16,6 +16,8 @@ from voxcli.train.folder import BEST, CHECKPOINTS, TRAINING_STATE
 
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors", "pytorch_model.bin", "adapter_model.bin")
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+OTHERS = ("*.safetensors", "pytorch_model*.bin", "*.pth.tar", "global_step*", "pytorch_model_fsdp*")
+"""Other ways of keeping weights: parts of processes (DeepSpeed, FSDP), other names."""
 LONGEST_HEADER = 100_000_000  # bytes, the limit of safetensors' own reader
 
 
@@ -76,7 +78,7 @@ def weights_problem(folder: Path) -> str | None:
     for name in INDICES:
         if (folder / name).is_file():
             return _shards_problem(folder, name)
-    if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) or any(folder.glob("global_step*")):
+    if any(any(folder.glob(pattern)) for pattern in OTHERS):
         return None
     return "it holds no weights"
 

@@ -38,7 +38,7 @@ class EndlessTexts:
     def run(self, context: Context) -> Iterator[Finding]:
         """By what the newest evaluations say of their texts, else by an error rate that only endless texts have."""
         record = context.record
-        if record.last_step < RUNAWAY_STEPS or not record.evaluations:
+        if record.task == "ctc" or record.last_step < RUNAWAY_STEPS or not record.evaluations:
             return
         last = record.evaluations[-1]
         shares = last.texts

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import ALL_BLANK, ALL_EMPTY, EMPTY_EVALUATIONS, PLATEAU_STEPS_CTC
+from voxcli.doctor.checks.thresholds import ALL_BLANK, ALL_EMPTY, CHANCE_WER, EMPTY_EVALUATIONS, PLATEAU_STEPS_CTC
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class OnlyBlanks:
             return
         silent = _silent(record)
         steps = [one.step for one in record.evaluations]
-        fell = any(not one for one in silent[:-1]) and min(_wer(record), default=1.0) < 1.0
+        fell = min(record.score("wer")[1], default=1.0) < CHANCE_WER
         if record.last_step < PLATEAU_STEPS_CTC and not fell:
             return
         spoke = max((index for index, one in enumerate(silent) if not one), default=-1)
@@ -82,7 +82,3 @@ def _silent(record: Record) -> list[bool]:
             rates = [one.scores[name] for name in ("wer", "cer") if name in one.scores]
             found.append(bool(rates) and all(rate == 1.0 for rate in rates))
     return found
-
-
-def _wer(record: Record) -> list[float]:
-    return [one.scores[name] for one in record.evaluations for name in ("wer", "cer") if name in one.scores]

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import OVERFIT_EVALUATIONS, OVERFIT_LOSS, OVERFIT_SCORE, OVERFIT_TRAINING
+from voxcli.doctor.checks.thresholds import (
+    CHANCE_WER,
+    OVERFIT_EVALUATIONS,
+    OVERFIT_LOSS,
+    OVERFIT_SCORE,
+    OVERFIT_STEPS,
+    OVERFIT_TRAINING,
+)
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ class Overfitting:
 
         record = context.record
         metric = record.metric
-        if metric is None or record.status == "stopped early":
+        if metric is None or record.status == "stopped early" or record.last_step < OVERFIT_STEPS:
             return
         steps, values = record.score(metric)
         kept = np.isfinite(values)
@@ -51,6 +58,8 @@ class Overfitting:
             return
         at = int(np.argmin(signed))
         since = len(values) - 1 - at
+        if metric in ("wer", "cer") and values[at] >= CHANCE_WER:
+            return  # nothing has been learned yet
         limit = OVERFIT_LOSS if metric == "loss" else OVERFIT_SCORE
         room = abs(float(values[at])) if not higher else max(1e-3, float(values[at]))
         worse = (signed[at + 1 :] - signed[at]) / max(room, 0.02 if metric != "loss" else 1e-6)

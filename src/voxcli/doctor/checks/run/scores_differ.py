@@ -89,7 +89,7 @@ def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Fi
             "measure both in one way: [evaluate] of the recipe decides for training, options of `vox evaluate` "
             "afterwards"
             if other
-            else "evaluate again; if it stays, the checkpoint is another model than was measured: `vox doctor` its folder"
+            else "evaluate again; if it stays, the checkpoint is another model than was measured: `vox doctor` it"
         )
         yield Finding("warning", message, help, where=str(path))
         return
