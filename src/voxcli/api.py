@@ -193,7 +193,9 @@ class Dataset(Protocol):
 
     `fingerprint(split) -> str` is a hash of all that decides `utterances(split)`, cheaper than listing them; the index
     of durations is kept under it. `splits_present() -> tuple[Split, ...]` says which splits exist without listing
-    them; without it each split is asked for and may be empty.
+    them; without it each split is asked for and may be empty. `columns(split) -> Iterator[pyarrow.RecordBatch]` yields
+    the same utterances as `utterances`, many at a time: columns id, audio (a path), offset, duration, text, label,
+    speaker, language; it may raise `NotImplementedError` at any point, and the utterances are then listed one by one.
     """
 
     def utterances(self, split: Split) -> Iterator[Utterance]:
@@ -247,7 +249,11 @@ class Task(Protocol):
     """What is learned: features, batches, the loss, predictions and their scores. Optional beyond what is below:
     `trained_with_adapter: ClassVar[tuple[str, ...]]` names the layers that `[adapter]` trains whole and never
     quantises, because they are new or belong to the labels: `("lm_head",)`, `("projector", "classifier")`. The last
-    part of a layer's name counts; what a model does not have is passed over; `modules_to_save` overrides them."""
+    part of a layer's name counts; what a model does not have is passed over; `modules_to_save` overrides them.
+
+    `candidates(table, limits, bundle) -> (rows,) bool` says of all rows of a `voxcli.data.table.Table` at once which
+    `problem` may refuse; it is then asked about these only. Tokenizing a million transcripts takes minutes.
+    """
 
     metrics: ClassVar[tuple[str, ...]]
     """Names that `[evaluate] metrics` may hold, in the default order."""

@@ -118,7 +118,8 @@ def test_what_two_readers_might_see_in_two_ways_is_read_row_by_row(tmp_path: Pat
 
 TSV = {
     "plain": "path\tsentence\na.mp3\thello\n",
-    "literal quotes": 'path\tsentence\na.mp3\the said "no\nb.mp3\t"whole ""field"""\nc.mp3\t"\nd.mp3\t""\ne.mp3\t"a"b"\n',
+    "literal quotes": 'path\tsentence\na.mp3\the said "no\nb.mp3\t"whole ""field"""\n'
+    'c.mp3\t"\nd.mp3\t""\ne.mp3\t"a"b"\n',
     "ragged and blank": "path\tsentence\n\na.mp3\nb.mp3\tx\ty\n\t\nc.mp3\tz\r\n\r\n",
 }
 
@@ -137,7 +138,7 @@ JSONL: dict[str, tuple[bool, str]] = {
     "keys that come and go": (True, '{"path": "a.wav", "extra": [1, {"x": null}]}\n{"path": "b.wav", "text": null}\n'),
     "no last newline": (True, '{"path": "a.wav", "text": "\\u015f\\ud83d\\ude00"}\r\n{"path": "b.wav", "text": ""}'),
     "blank line": (False, '{"path": "a.wav", "text": "x"}\n\n{"path": "b.wav", "text": "y"}\n'),
-    "two objects in a line": (False, '{"path": "a.wav", "text": "x"}\n{"path": "a.wav", "text": "x"} {"path": "b.wav", "text": "y"}\n'),
+    "two objects in a line": (False, '{"path": "a.wav"}\n{"path": "a.wav", "text": "x"} {"path": "b.wav", "text": "y"}\n'),
     "bad lines": (False, '{"path": "a.wav", "text": "x"}\n[1]\n{"path": \n{"path": "c.wav", "text": "z"}\n'),
     "numbers as text": (True, '{"path": "a.wav", "text": 7}\n{"path": "b.wav", "text": -0}\n'),
     "now and then a number": (False, '{"path": "a.wav", "text": "x"}\n{"path": "b.wav", "text": 1.50}\n'),

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from voxcli.api import Limits, Split, Utterance
 from voxcli.data.exclude import read_exclude
+from voxcli.data.strings import characters
 from voxcli.data.table import Table
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.schema import Filter
-from voxcli.text.vocabulary import characters_outside
+from voxcli.text.vocabulary import outside
 
 EXAMPLES = 5
 _FIGURES = re.compile(r"\d+(\.\d+)?")
@@ -97,13 +98,23 @@ def checks_of(
 
 
 def refused(
-    table: Table, split: Split, problem: Callable[[Utterance], str | None], *, progress: Progress = NULL
+    table: Table,
+    split: Split,
+    problem: Callable[[Utterance], str | None],
+    *,
+    candidates: Callable[[Table], Mask] | None = None,
+    progress: Progress = NULL,
 ) -> tuple[Table, list[Drop]]:
-    """Leave out what a task refuses: `problem` says why, or None. Reasons that differ in their figures are one."""
+    """Leave out what a task refuses: `problem` says why, or None. Reasons that differ in their figures are one.
+
+    `candidates`: which rows have to be asked about, where a task can tell for all at once (`Task.candidates`).
+    """
+    asked = np.arange(len(table)) if candidates is None else np.flatnonzero(candidates(table))
     reasons: dict[str, tuple[str, list[int]]] = {}
     with progress.task("checking against the model", total=len(table), unit="utterances") as bar:
-        for row, utterance in enumerate(table):
-            if why := problem(utterance):
+        bar.advance(len(table) - len(asked))
+        for row in asked.tolist():
+            if why := problem(table.utterance(row)):
                 reasons.setdefault(_FIGURES.sub("0", why), (why, []))[1].append(row)
             bar.advance(1)
     drops = []
@@ -209,7 +220,7 @@ def _lengths(table: Table, *, missing: int = 0) -> NDArray[np.int64]:
 
 
 def _listed(gone: Table, allowed: frozenset[str]) -> str:
-    found = characters_outside("".join(allowed), gone.texts)
+    found = outside("".join(allowed), characters(gone.texts.array))
     shown = [f"{character} ({count})" for character, count in list(found.items())[:10]]
     return " ".join(shown) + (" …" if len(found) > 10 else "")
 

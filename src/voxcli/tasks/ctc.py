@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from voxcli.data.table import Table
+
 _ROUNDING = 1e-6  # s
 
 
@@ -132,6 +134,23 @@ class CTCTask:
         if bundle is None:  # neither tokenizer nor frames: refuse only what no character model of this stride can learn
             return _misfit(utterance.text, n_samples // limits.stride + 1)
         return _misfit(_labels(utterance.text, bundle), _family(bundle).frames(n_samples))
+
+    def candidates(self, table: Table, limits: Limits, bundle: Bundle) -> np.ndarray:
+        """Which rows `problem` may refuse, shape (rows,): all others are certain to be learned.
+
+        A frame or two less than the audio has, and no fewer tokens than the text can make.
+        """
+        import numpy as np
+
+        from voxcli.tasks.bounds import most_frames_needed
+
+        durations = table.durations.astype(np.float64)
+        whole = np.nan_to_num(durations * limits.sampling_rate, nan=0.0).astype(np.int64)
+        steps, places = np.unique(np.maximum(whole - 2, 0) // limits.stride, return_inverse=True)  # float32 rounds
+        frames = np.asarray([_family(bundle).frames(int(step) * limits.stride) for step in steps], np.int64)[places]
+        needed = most_frames_needed(table.texts.array, bundle.processor.tokenizer)
+        found: np.ndarray = (needed > frames) | (durations < limits.min_duration + 1e-3)
+        return found & ~np.isnan(durations)
 
     def label_length(self, utterance: Utterance, bundle: Bundle) -> int:
         """Tokens of its label in a batch; 0 without a transcript."""

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from voxcli.data.table import Table
+
 IGNORED = -100  # label that counts nothing
+_AROUND = 6  # tokens around a text, at most: language, task, no times or two of them, end
 _TOLERANCE = 0.01  # s by which a clip may pass the window: resampling rounds
 
 
@@ -131,6 +134,37 @@ class Seq2Seq:
         if length > limits.max_label_length:
             return f"its label has {length} tokens, the decoder takes {limits.max_label_length}"
         return None
+
+    def candidates(self, table: Table, limits: Limits, bundle: Bundle) -> np.ndarray:
+        """Which rows `problem` may refuse, shape (rows,): all others are certain to be learned."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from voxcli.tasks.bounds import most_tokens
+
+        found: np.ndarray = table.durations > limits.max_duration + _TOLERANCE - 1e-3  # float32 rounds
+        if limits.max_label_length is None:
+            return found
+        texts, languages = table.texts.array, table.column("language").array
+        long = most_tokens(texts, bundle.processor.tokenizer) + _AROUND > limits.max_label_length
+        refused = [one for one in pc.unique(languages).to_pylist() if not self._speaks(one, bundle)]
+        foreign = np.asarray(pc.is_in(languages, value_set=pa.array(refused, pa.string())).to_numpy(), np.bool_)
+        return found | ((long | foreign) & np.asarray(pc.is_valid(texts).to_numpy(), np.bool_))
+
+    def _speaks(self, language: str | None, bundle: Bundle) -> bool:
+        """Whether a label in a language has all the tokens that stand before its text."""
+        from voxcli.tasks.whisper_prompt import is_multilingual, label_language, prefix
+
+        tokenizer = bundle.processor.tokenizer
+        code = label_language(Utterance(id="", audio=_unread, language=language), _family(bundle).language, tokenizer)
+        if code is None and is_multilingual(tokenizer):
+            return False
+        try:
+            prefix(tokenizer, code, tokenizer.task)
+        except ModelError:
+            return False
+        return True
 
     def label_length(self, utterance: Utterance, bundle: Bundle) -> int:
         """Tokens of its label in a batch; 0 without a transcript."""

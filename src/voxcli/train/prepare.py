@@ -181,10 +181,12 @@ def _usable(splits: Splits, recipe: Recipe, limits: Limits, bundle: Bundle, prog
 
     Validation keeps them: what is said there can be scored without a loss.
     """
+    bound = getattr(recipe.task, "candidates", None)
     train, gone = refused(
         splits.train,
         "train",
         lambda utterance: recipe.task.problem(utterance, limits, bundle),
+        candidates=None if bound is None else lambda table: bound(table, limits, bundle),
         progress=progress,
     )
     if not len(train):
