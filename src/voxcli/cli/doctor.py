@@ -99,7 +99,7 @@ def doctor(
     if json:
         console.write_json(table(report) | ({"fix": written} if written is not None else {}))
     elif not fix:
-        _next(report, words)
+        _next(report, [*words, *_options(only, skip, gpu, ram, full=full)])
     return _exit_code(report, strict=strict)
 
 
@@ -154,6 +154,17 @@ def _next(report: Report, words: list[str]) -> None:
         lines.append(f"vox explain {codes[0]}")
     for number, line in enumerate(lines):
         console.write(("next: " if number == 0 else "      ") + line)
+
+
+def _options(
+    only: list[str] | None, skip: list[str] | None, gpu: str | None, ram: str | None, *, full: bool
+) -> list[str]:
+    """The options that decide what is found, as they were given."""
+    from voxcli.plugins.manager import files
+
+    given = {"--only": only or [], "--skip": skip or [], "--gpu": [gpu], "--ram": [ram], "--plugin": files()}
+    pairs = [word for option, values in given.items() for value in values if value for word in (option, str(value))]
+    return [*pairs, *(["--full"] if full else [])]
 
 
 def _exit_code(report: Report, *, strict: bool) -> int:

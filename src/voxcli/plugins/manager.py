@@ -172,6 +172,11 @@ def use_files(paths: list[Path]) -> None:
     manager.cache_clear()
 
 
+def files() -> tuple[Path, ...]:
+    """The one-off plugin files."""
+    return tuple(_files)
+
+
 def forget() -> None:
     """Drop the plugin files and everything loaded, so that the next `manager()` looks again. For tests."""
     _files.clear()
