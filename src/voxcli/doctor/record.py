@@ -80,6 +80,17 @@ class Record:
         found = self.tables.get("train")
         return found if isinstance(found, dict) else {}
 
+    def key(self, name: str) -> str:
+        """A key of [train] as a change is written: as an override, or as an argument of the Trainer."""
+        return name if self.trainer else f"train.{name}"
+
+    def lower_rate(self) -> str:
+        """A third of the run's learning rate, as a change."""
+        rate = self.train.get("learning_rate")
+        if not isinstance(rate, int | float):
+            return "a third of the learning rate"
+        return f"{self.key('learning_rate')}={rate / 3:.1g}"
+
     @property
     def last_step(self) -> int:
         """The newest step that anything was logged of."""

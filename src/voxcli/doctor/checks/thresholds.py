@@ -103,6 +103,10 @@ SPEECH_RATE = 16_000
 """Hz: Whisper (arXiv 2212.04356, 2.2) and the models on samples (arXiv 2006.11477, 4)."""
 HELD_OUT = 0.05
 """Share of the training utterances that the repair makes the validation split: what `vox recipe new` proposes."""
+HELD_OUT_UTTERANCES = 15
+"""Of a small training split: fewer different texts measure those sentences, not the model."""
+MOST_HELD_OUT = 0.2
+"""Share of a small training split that it gives away at most."""
 BATCHES_OF_A_SMALL_SPLIT = 4
 """Batches an epoch that the repair aims at where a batch is larger than the whole split."""
 WITHOUT_SPACES = {
@@ -270,6 +274,8 @@ more before its plateau, and its plateau is known by its level."""
 CTC_CHANCE = 2.3, 3.6
 """Nats a label token on the blank plateau. Measured here: 2.8 to 3.0 on four languages, the entropy of single letters
 (English: 4.1 bits = 2.9 nats, Shannon 1951); letters of other scripts and word pieces lie higher, see ln(tokens)."""
+MOST_LETTERS = 100
+"""Tokens of a vocabulary of letters, alphabets with marks included; word pieces are 200 and more."""
 CHANCE_WER = 0.95
 """Word error rate from which nothing has been learned."""
 CHANCE_ACCURACY = 1.5

@@ -36,7 +36,7 @@ class BestIsWorst:
         """The evaluation that the best checkpoint belongs to, among the others."""
         record = context.record
         step = _best_step(record)
-        if step is None:
+        if step is None or not record.trainer:  # voxcli knows the direction of its metrics
             return
         best = record.state.get("best_metric")
         for name in LOWER:

@@ -57,9 +57,7 @@ class LossDiverged:
         best = [one.step for one in record.evaluations if one.best]
         usable = bool(best) and best[-1] < step and any(one.step == best[-1] for one in record.checkpoints)
         message = f"from about step {step} on the loss rose from {found.low:.3g} to {found.level:.3g} and stayed there"
-        rate = record.train.get("learning_rate")
-        lower = f"train.learning_rate={rate / 3:.1g}" if rate else "a third of the learning rate"
-        help = f"{lower}, with train.warmup_steps=0.1 and train.max_grad_norm=1.0"
+        help = f"{record.lower_rate()}, with {record.key('warmup_steps')}=0.1 and {record.key('max_grad_norm')}=1.0"
         if usable:
             help += f"; the best checkpoint, of step {best[-1]}, is from before and can be used"
         yield Finding("warning" if usable else "error", message + _cause(record, found.at), help, where=f"step {step}")

@@ -89,7 +89,7 @@ def _of_steps(record: Record, found: list[dict[str, Any]], error: dict[str, Any]
         )
     if durations and names:
         name = names[durations.index(longest)] if len(durations) == len(names) else names[0]
-        parts.append(f"the longest {longest:.1f} s ({name})")
+        parts.append(f"the longest {longest:.1f} s ({name})" if len(names) > 1 else name)
     message = ", ".join(parts)
     others = len({one["step"] for one in found}) - 1
     if len(found) > 1:
@@ -97,15 +97,17 @@ def _of_steps(record: Record, found: list[dict[str, Any]], error: dict[str, Any]
     if error:
         message += ", and the run ended"
     elif alone:
-        message += (
-            f". {len(alone)} did not fit even alone and {'was' if len(alone) == 1 else 'were'} left out of the training"
-        )
+        who = f"{alone[0]} was" if len(alone) == 1 else f"{len(alone)} utterances were"
+        message += f". {who} left out of the training: not even alone did that fit"
     else:
         message += ". The run went on with the batch in parts, and the gradient is the same"
+    shorter = (
+        f"cut or leave out what is that long (filter.max_duration={longest / 2:.0f}); " if alone and longest > 2 else ""
+    )
     return Finding(
         "error" if error else "warning",
         message,
-        str(error.get("help") or _advice(record, count=1 if alone else int(count or 1), longest=longest)),
+        shorter + str(error.get("help") or _advice(record, count=1 if alone else int(count or 1), longest=longest)),
         utterances=tuple(alone or culprits),
         where=f"step {first['step']}",
     )
@@ -134,7 +136,7 @@ def _of_optimizer(record: Record, found: list[dict[str, Any]]) -> Finding:
     edit = 'train.optim="adamw_bnb_8bit": its states take a quarter' if "8bit" not in optim else "train a LoRA adapter"
     return Finding(
         "warning",
-        f"step {found[0]['step']}: out of memory in the optimizer's step, {len(found)} times in all",
+        f"step {found[0]['step']}: out of memory in the optimizer's step{_times(found)}",
         edit,
         where=f"step {found[0]['step']}",
     )
@@ -143,13 +145,17 @@ def _of_optimizer(record: Record, found: list[dict[str, Any]]) -> Finding:
 def _of_evaluation(record: Record, found: list[dict[str, Any]]) -> Finding:
     sizes = [float(one["padded_seconds"]) for one in found if isinstance(one.get("padded_seconds"), int | float)]
     lost = sum(one.get("goes_on") == "without it" for one in found)
-    message = f"step {found[0]['step']}: out of memory in an evaluation, {len(found)} times in all"
+    message = f"step {found[0]['step']}: out of memory in an evaluation{_times(found)}"
     if sizes:
         message += f", the smallest batch {min(sizes):.0f} s of padded audio"
     message += f"; {lost} clips are in no score" if lost else "; it went on in halves, with the same result"
     half = max(1.0, min(sizes) / 2) if sizes else None
     edit = f"evaluate.batch_duration={half:.0f}" if half else "a smaller evaluate.batch_duration"
     return Finding("warning", message, f"{edit}; --resume takes it", where=f"step {found[0]['step']}")
+
+
+def _times(found: list[dict[str, Any]]) -> str:
+    return f", {len(found)} times in all" if len(found) > 1 else ""
 
 
 def _killed(record: Record) -> Iterator[Finding]:

@@ -46,6 +46,7 @@ class LossMultiplied:
         ratios = _ratios(record)
         known = _known(record)
         if len(ratios) < (1 if known else MULTIPLIED_EVALUATIONS):
+            yield from _of_classes(record)
             return
         early = ratios[: max(MULTIPLIED_EVALUATIONS, len(ratios) // 2)]
         ratio = float(np.median(early))
@@ -64,10 +65,36 @@ class LossMultiplied:
             f"the training loss is {ratio:.2f} times the validation loss at {len(early)} evaluations: it was "
             "multiplied by "
             f"{times}, {why}",
-            "model.accepts_loss_kwargs = False before the Trainer is made, then train again: the gradient was as "
-            "many times "
-            "too large",
+            HELP,
             where=f"step {at}",
+        )
+
+
+HELP = (
+    "model.accepts_loss_kwargs = False before the Trainer is made, then train again: the gradient was too large as well"
+)
+
+
+def _of_classes(record: Record) -> Iterator[Finding]:
+    """A new classifier begins at ln(classes); without evaluations that is what the first losses are compared with."""
+    import math
+
+    import numpy as np
+
+    loss = record.column("loss")[:3]
+    if not record.trainer or record.task != "classification" or not record.n_outputs or not np.isfinite(loss).any():
+        return
+    chance = math.log(record.n_outputs)
+    ratio = float(np.nanmedian(loss)) / chance if chance else 0.0
+    times = min(MULTIPLIED_USUAL, key=lambda one: abs(ratio / one - 1))
+    if ratio >= MULTIPLIED_LEAST and abs(ratio / times - 1) <= MULTIPLIED_TOLERANCE:
+        yield Finding(
+            "warning",
+            f"the training loss begins at {ratio * chance:.3g}, {ratio:.2f} times ln({record.n_outputs} classes): "
+            "it was "
+            f"multiplied by {times}, as many accumulation steps or devices",
+            HELP,
+            where=f"step {record.steps[0]}",
         )
 
 

@@ -99,8 +99,7 @@ def _of_incidents(record: Record, found: list[dict[str, Any]]) -> Iterator[Findi
 
 
 def _help(record: Record, causes: set[str], *, rising: bool) -> str:
-    rate = record.train.get("learning_rate")
-    slower = f"train.learning_rate={rate / 3:.1g} with a longer warm-up" if rate else "a third of the learning rate"
+    slower = f"{record.lower_rate()} with a longer warm-up"
     wider = 'train.mixed_precision="bf16", or "no" where the device has none'
     if causes & {"ctc-infeasible", "audio-not-finite", "audio-amplitude", "silent"}:
         return LEAVE_OUT

@@ -47,19 +47,17 @@ class OnlyBlanks:
         loss = record.column("loss")
         at = f", at a loss of {loss[-1]:.3g}" if len(loss) and loss[-1] == loss[-1] else ""
         if fell:
-            rate = record.train.get("learning_rate")
-            lower = f"train.learning_rate={rate / 3:.1g}" if rate else "a third of the learning rate"
             message = (
                 f"from step {since} on every validation text is empty{at}; before, the model had learned something"
             )
-            help = f"{lower} with a longer warm-up; the best checkpoint is from before"
+            help = f"{record.lower_rate()} with a longer warm-up; the best checkpoint is from before"
         else:
             message = (
                 f"every validation text is empty, up to step {record.last_step}{at}: the model has only learned blanks"
             )
             help = (
-                "over-fit eight clips first (train.max_steps=200); then more steps, a longer warm-up, another "
-                "train.learning_rate; compare texts and audio"
+                f"over-fit eight clips first ({record.key('max_steps')}=200); then more steps, a longer warm-up, "
+                "another learning rate; compare texts and audio"
             )
         yield Finding("error", message, help, where=f"step {since if fell else record.last_step}")
 

@@ -83,7 +83,8 @@ class Overfitting:
         yield Finding(
             "warning",
             message,
-            f"train.early_stopping_patience={OVERFIT_EVALUATIONS}, or train.max_steps={_round(best)}; "
+            f"{record.key('early_stopping_patience')}={OVERFIT_EVALUATIONS}, or "
+            f"{record.key('max_steps')}={_round(best)}; "
             "augmentation or more "
             f"data move that point. The checkpoint of step {best} is the one to use",
             where=f"step {best}",
@@ -103,10 +104,12 @@ def _hours(record: Record, step: int) -> str:
     """What was spent after a step."""
     import numpy as np
 
-    seconds = record.column("seconds")
-    after = float(np.nansum(seconds[record.steps > step])) + sum(
-        one.seconds for one in record.evaluations if one.step > step
-    )
+    seconds, whole = record.column("seconds"), record.state.get("train_runtime")
+    if np.isfinite(seconds).any():
+        after = float(np.nansum(seconds[record.steps > step]))
+        after += sum(one.seconds for one in record.evaluations if one.step > step)
+    else:
+        after = float(whole) * (1 - step / record.last_step) if isinstance(whole, int | float) else 0.0
     if after >= 3600:
         return f"{after / 3600:.1f} h"
     return f"{after / 60:.0f} min" if after >= 60 else ""

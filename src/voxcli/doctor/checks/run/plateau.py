@@ -12,6 +12,7 @@ from voxcli.doctor.checks.thresholds import (
     CHANCE_WER,
     CTC_CHANCE,
     FLAT,
+    MOST_LETTERS,
     NEAR_CHANCE,
     PLATEAU_ENTRIES,
     PLATEAU_GAIN,
@@ -75,9 +76,10 @@ class PlateauAtChance:
         yield Finding(
             "error" if record.status in ("finished", "stopped early") else "warning",
             f"the loss stands at {level:.3g} after {record.last_step} steps, it began at {begin:.3g}: {chance}",
-            "over-fit eight clips first (train.max_steps=200): if that fails too, look at the data and at what "
+            f"over-fit eight clips first ({record.key('max_steps')}=200): if that fails too, look at the data and "
+            "at what "
             "is trained; "
-            "else another train.learning_rate, a warm-up of a tenth, more steps",
+            "else another learning rate, a warm-up of a tenth, more steps",
             where=f"step {record.last_step}",
         )
 
@@ -92,11 +94,19 @@ def _chance(record: Record, level: float, begin: float) -> str | None:
     if n and record.task != "ctc" and abs(level - math.log(n)) <= NEAR_CHANCE * math.log(n):
         return f"chance for {n} tokens is {math.log(n):.3g}"
     bad = _wer(record)
-    if record.task == "ctc" and CTC_CHANCE[0] <= level <= CTC_CHANCE[1] and (bad is None or bad >= CHANCE_WER):
+    if record.task == "ctc" and CTC_CHANCE[0] <= level <= CTC_CHANCE[1] and _could_be_letters(record, bad):
         return "that is the plateau of a model that has only learned to be silent"
     if level >= (1 - PLATEAU_GAIN) * begin and bad is not None and bad >= CHANCE_WER:
         return f"it has not come down, and the validation WER is {bad:.0%}"
     return None
+
+
+def _could_be_letters(record: Record, wer: float | None) -> bool:
+    """Whether that level is chance: no score says otherwise, nor does a vocabulary whose chance lies higher."""
+    _, losses = record.score("loss")
+    if len(losses) and losses[-1] < CTC_CHANCE[0]:
+        return False
+    return (record.n_outputs or 0) <= MOST_LETTERS if wer is None else wer >= CHANCE_WER
 
 
 def _wer(record: Record) -> float | None:

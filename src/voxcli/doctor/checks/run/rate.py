@@ -42,10 +42,10 @@ class LearningRateOff:
             return
         over = record.status in ("finished", "stopped early")
         where = f"step {record.last_step}"
-        help = f"train.warmup_steps={USUAL_WARMUP}, and a schedule that ends with the run"
+        help = f"{record.key('warmup_steps')}={USUAL_WARMUP}, and a schedule that ends with the run"
         if not (rate > 0).any():
             message = f"the learning rate was 0 in all {len(rate)} logged steps: nothing was learned"
-            yield Finding("error", message, f"train.learning_rate=1e-4; {help}", where=where)
+            yield Finding("error", message, f"{record.key('learning_rate')}=1e-4; {help}", where=where)
             return
         if over and rate[-1] == rate.max() > rate[len(rate) // 2] and (np.diff(rate) > 0).all():
             planned = record.train.get("learning_rate")

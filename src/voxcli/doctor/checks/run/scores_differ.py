@@ -80,7 +80,9 @@ def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Fi
             allowed = max(allowed, (float(high) - float(low)) * max(1.0, share**0.5))
         if abs(after - before) <= allowed:
             continue
-        message = f"{name} of step {step} is {after:.1%} in {path.parent.name}, and was {before:.1%} during training"
+        message = (
+            f"{name} of step {int(step)} is {after:.1%} in {path.parent.name}, and was {before:.1%} during training"
+        )
         if other:
             message += f": {'; '.join(other)}"
         elif same:

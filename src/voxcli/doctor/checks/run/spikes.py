@@ -63,11 +63,14 @@ class GradientSpikes:
             f"the worst at step {worst[2]}: {worst[0]:.3g} beside {worst[1]:.3g}"
         )
         if few:
-            message += f"; {len(few)} utterances were in more than one of them over {epochs:.0f} passes"
+            who = f"{few[0]} was" if len(few) == 1 else f"{len(few)} utterances were"
+            message += f"; {who} in more than one of them, in {epochs:.0f} passes over the data"
         if few or many or unclipped:
             help = "listen to the utterances and compare their transcripts; leave them out by [filter] exclude"
             if not names:
-                help = "listen to the clips of these steps; train.max_grad_norm=1.0 and a lower train.learning_rate"
+                help = (
+                    f"listen to the clips of these steps; {record.key('max_grad_norm')}=1.0 and {record.lower_rate()}"
+                )
             yield Finding("warning", message, help, utterances=tuple(few or names), where=f"step {worst[2]}")
         else:
             help = "single spikes that the clipping holds do no harm; listen to their utterances if you have a minute"

@@ -50,6 +50,7 @@ class DeviceWaitsForData:
             f"steps wait for their data {share:.0%} of the time: {np.mean(waited):.2g} of {np.mean(seconds):.2g} "
             "s, with "
             f"{workers} workers",
-            f"train.dataloader_num_workers={more}; --resume takes the change. Where that does not help: a local disk",
+            f"{record.key('dataloader_num_workers')}={more}; --resume takes the change. Where that does not help: "
+            "a local disk",
             where=str(record.log_path),
         )
