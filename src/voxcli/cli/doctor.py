@@ -99,7 +99,7 @@ def doctor(
     if json:
         console.write_json(table(report) | ({"fix": written} if written is not None else {}))
     elif not fix:
-        _next(report, [*words, *_options(only, skip, gpu, ram, full=full)])
+        _next(report, words, _options(only, skip, gpu, ram, full=full))
     return _exit_code(report, strict=strict)
 
 
@@ -143,15 +143,15 @@ def _paste(report: Report, words: list[str], out: Path | None) -> None:
         console.say(f"wrote {out}: read it before you send it")
 
 
-def _next(report: Report, words: list[str]) -> None:
+def _next(report: Report, words: list[str], options: list[str]) -> None:
     """The commands to go on with."""
     lines = []
-    command = shlex.join(["vox", "doctor", *words])
     if any(finding.fix is not None for finding in report.findings):
-        lines.append(f"{command} --fix")
+        lines.append(shlex.join(["vox", "doctor", *words, *options, "--fix"]))
     codes = list(dict.fromkeys(finding.code for finding in report.findings if finding.code))
     if codes:
-        lines.append(f"vox explain {codes[0]}")
+        plugins = options[options.index("--plugin") :] if "--plugin" in options else []
+        lines.append(shlex.join(["vox", "explain", codes[0], *plugins]))
     for number, line in enumerate(lines):
         console.write(("next: " if number == 0 else "      ") + line)
 
@@ -164,7 +164,7 @@ def _options(
 
     given = {"--only": only or [], "--skip": skip or [], "--gpu": [gpu], "--ram": [ram], "--plugin": files()}
     pairs = [word for option, values in given.items() for value in values if value for word in (option, str(value))]
-    return [*pairs, *(["--full"] if full else [])]
+    return [*(["--full"] if full else []), *pairs]
 
 
 def _exit_code(report: Report, *, strict: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -76,7 +77,12 @@ class Report:
 
     def place(self, finding: Finding) -> Place | None:
         """Where the recipe sets what a finding is about."""
-        return nearest(self.context.places, finding.path) if finding.path else None
+        if not finding.path:
+            return None
+        if not self.context.places:
+            with contextlib.suppress(Unavailable):
+                _ = self.context.recipe
+        return nearest(self.context.places, finding.path)
 
 
 class Examination:
@@ -94,6 +100,9 @@ class Examination:
 
     def run(self) -> Report:
         """Make every check that was not made yet."""
+        if "recipe" in self.context.subject.kinds:  # whether it resolves is told, whichever checks were asked for
+            with contextlib.suppress(Unavailable):
+                _ = self.context.recipe
         with self.context.progress.task("examining", total=len(self._chosen), unit="checks") as bar:
             for check, registration in self._chosen[len(self._made) :]:
                 self._made.append(self._make(check, registration))
