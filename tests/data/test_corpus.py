@@ -242,12 +242,44 @@ def test_few_texts_make_a_poor_holdout(say):
     assert len(with_one.validation) == 0
 
 
+def test_speakers_apart_cuts_a_holdout_by_speaker(say):
+    every = tuple(say(f"phrase {n % 9}", id=f"u{n}", speaker=f"s{n % 40}") for n in range(400))
+    nobody = tuple(say(f"nobody says {n}") for n in range(20))
+    splits = load_splits([Given(train=every + nobody)], holdout=Holdout(validation=0.2, speakers_apart=True))
+    kept, chosen = ({one for one in splits.split(n).column("speaker") if one} for n in ("train", "validation"))
+    assert not kept & chosen
+    assert kept | chosen == {f"s{n}" for n in range(40)}
+    assert 0.1 < len(splits.validation) / 420 < 0.35
+    assert 0 < sum(one is None for one in splits.validation.column("speaker")) < 20
+
+
 def test_texts_on_both_sides_are_reported(say):
     data = Given(train=(say("one"), say("two")), test=(say("One!"), say("three")))
     [finding] = load_splits([data]).findings
     assert finding.level == "warning"
     assert finding.message == "1 of 2 test utterances say what also stands in train"
     assert finding.utterances == ("u-One!",)
+    assert finding.fix.leave_out == ("u-one\ttrain",)
+
+
+def test_phrases_that_come_back_within_training_are_a_note_in_test(say):
+    said = [f"sentence {n}" for n in range(80)] + ["yes", "thank you", "good bye"] * 4
+    train = tuple(say(text, id=f"t{n}") for n, text in enumerate(said))
+    test = tuple(say(text, id=f"e{n}") for n, text in enumerate(["yes", "good bye", *(f"new {n}" for n in range(18))]))
+    [finding] = load_splits([Given(train=train, test=test)]).findings
+    assert finding.level == "note"
+    assert finding.utterances == ("e0", "e1")
+    leaked = tuple(say(f"sentence {n}", id=f"e{n}") for n in range(10))
+    [finding] = load_splits([Given(train=train, test=leaked)]).findings
+    assert finding.level == "warning"
+    assert len(finding.fix.leave_out) == 10
+
+
+def test_a_list_of_words_is_meant_to_be_on_both_sides(say):
+    train = tuple(say(("zero", "one", "two")[n % 3], id=f"t{n}") for n in range(60))
+    [finding] = load_splits([Given(train=train, test=(say("one"), say("two")))]).findings
+    assert finding.level == "note"
+    assert finding.message.endswith("as is usual where there are 3 different texts")
 
 
 def test_refused_by_the_task(say):

@@ -49,4 +49,5 @@ def test_english_prompts():
 
 def test_digits_stand_on_both_sides_and_it_is_said():
     [finding] = splits_of("fsdd").findings
-    assert finding.message == "300 of 300 test utterances say what also stands in train"
+    assert finding.level == "note"
+    assert finding.message.startswith("300 of 300 test utterances say what also stands in train, as is usual")

@@ -88,9 +88,10 @@ _NAMES = (
     "finnish=fi czech=cs hungarian=hu romanian=ro indonesian=id vietnamese=vi catalan=ca russian=ru ukrainian=uk "
     "bulgarian=bg belarusian=be macedonian=mk kazakh=kk greek=el armenian=hy georgian=ka hebrew=he arabic=ar "
     "persian=fa urdu=ur pashto=ps hindi=hi marathi=mr nepali=ne bengali=bn tamil=ta telugu=te kannada=kn "
-    "malayalam=ml sinhala=si thai=th lao=lo myanmar=my khmer=km amharic=am korean=ko chinese=zh mandarin=zh cantonese=yue japanese=ja "
-    "serbian=sr azerbaijani=az lithuanian=lt eng=en spa=es fra=fr deu=de ita=it por=pt nld=nl tur=tr pol=pl rus=ru ukr=uk "
-    "bul=bg ell=el heb=he ara=ar fas=fa urd=ur hin=hi ben=bn tam=ta tha=th kor=ko zho=zh jpn=ja kat=ka hye=hy amh=am"
+    "malayalam=ml sinhala=si thai=th lao=lo myanmar=my khmer=km amharic=am korean=ko chinese=zh mandarin=zh "
+    "cantonese=yue japanese=ja serbian=sr azerbaijani=az lithuanian=lt eng=en spa=es fra=fr deu=de ita=it por=pt "
+    "nld=nl tur=tr pol=pl rus=ru ukr=uk bul=bg ell=el heb=he ara=ar fas=fa urd=ur hin=hi ben=bn tam=ta tha=th "
+    "kor=ko zho=zh jpn=ja kat=ka hye=hy amh=am"
 )
 
 _TWINS = {

@@ -180,7 +180,7 @@ FAULTS = [
     ),
     Fault(
         "ctc-label-longer-once-played-faster",
-        planted(says("o" * 10), augment=[{"type": "speed", "factors": [1.0, 2.0]}]),
+        planted(says("o" * 18), augment=[{"type": "speed", "factors": [1.0, 2.0]}]),
         "D003",
         (THIRD,),
         fixable=True,

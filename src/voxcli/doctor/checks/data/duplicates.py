@@ -30,36 +30,29 @@ class RepeatedAudio:
     before_training: ClassVar[bool] = True
 
     def run(self, context: Context) -> Iterator[Finding]:
-        """Rows of one file that begin at the same second."""
-        import numpy as np
-
+        """Rows of one file that begin and end at the same place."""
         from voxcli.doctor.rows import named, of
         from voxcli.doctor.stretches import repeated
 
         for split in SPLITS:
             table = context.data.listed(split)
-            groups = repeated(table)
-            if not groups:
-                continue
-            texts = [[table.texts[int(row)] for row in rows] for rows in groups]
-            differ = [rows for rows, said in zip(groups, texts, strict=True) if len(set(said)) > 1]
-            same = [rows for rows, said in zip(groups, texts, strict=True) if len(set(said)) == 1]
-            if same:
-                again = np.sort(np.concatenate([rows[1:] for rows in same]))
+            found = repeated(table)
+            if found.again.any():
                 yield Finding(
                     "warning",
-                    f"{of(len(again), len(table))} of the {split} split repeat a stretch of audio and its text",
+                    f"{of(int(found.again.sum()), len(table))} of the {split} split repeat a stretch of audio and its "
+                    "text",
                     "keep one row of each",
-                    utterances=named(table, again),
-                    fix=Fix(leave_out=context.data.leave_out(split, table, again)),
+                    utterances=named(table, found.again),
+                    fix=Fix(leave_out=context.data.leave_out(split, table, found.again)),
                 )
-            if differ:
-                all_of_them = np.sort(np.concatenate(differ))
+            if found.differ.any():
+                whole = bool(found.differ.all())
                 yield Finding(
                     "warning",
-                    f"{of(len(all_of_them), len(table))} of the {split} split are the same stretches of audio with "
-                    "different texts",
+                    f"{of(int(found.differ.sum()), len(table))} of the {split} split are the same stretches of audio "
+                    "with different texts",
                     "listen, and keep the row whose text is right",
-                    utterances=named(table, all_of_them),
-                    fix=Fix(leave_out=context.data.leave_out(split, table, all_of_them)),
+                    utterances=named(table, found.differ),
+                    fix=None if whole else Fix(leave_out=context.data.leave_out(split, table, found.differ)),
                 )

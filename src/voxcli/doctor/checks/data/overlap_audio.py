@@ -39,11 +39,11 @@ class AudioOverlaps:
         for first, second in itertools.combinations(data.filled, 2):
             table, other = data.used(second), data.used(first)
             rows, there = common(table, other)
-            if len(rows):
-                whole = len(there) == len(other)
+            if rows.any():
+                whole = bool(there.all())
                 yield Finding(
                     "warning",
-                    f"{of(len(rows), len(table))} of the {second} split are audio that also stands in {first}",
+                    f"{of(int(rows.sum()), len(table))} of the {second} split are audio that also stands in {first}",
                     f"take another split, or leave them out of {first} with [filter] exclude",
                     utterances=named(table, rows),
                     fix=None if whole else Fix(leave_out=leave(other, there, first)),

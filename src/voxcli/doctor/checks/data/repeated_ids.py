@@ -41,15 +41,15 @@ class RepeatedId:
             table = context.data.listed(split)
             if not len(table):
                 continue
-            ids = table.ids.array
-            renamed = np.flatnonzero(pc.match_substring_regex(ids, _RENAMED).to_numpy())
-            if not len(renamed):
+            same = repeated(table)
+            others = np.flatnonzero(~(same.again | same.differ))  # the same audio twice is told elsewhere
+            names = table.select(others).ids.array
+            alike = pc.match_substring_regex(names, _RENAMED)
+            candidates = pc.replace_substring_regex(names.filter(alike), _RENAMED, "")
+            if not len(candidates):
                 continue
-            names = table.select(renamed).ids.array
-            bases = pc.replace_substring_regex(names, _RENAMED, "")
-            renamed = renamed[np.asarray(pc.is_in(bases, value_set=ids.combine_chunks()).to_numpy(), dtype=np.bool_)]
-            again = repeated(table)
-            renamed = np.setdiff1d(renamed, np.concatenate(again)) if again else renamed
+            known = pc.is_in(candidates, value_set=table.ids.array.combine_chunks())
+            renamed = others[np.flatnonzero(alike.to_numpy())[np.asarray(known.to_numpy(), dtype=np.bool_)]]
             if len(renamed):
                 yield Finding(
                     "warning",
