@@ -160,7 +160,7 @@ def test_a_loss_that_is_not_a_number_stops_and_what_was_learned_stays(project: P
     project.write({"not_finite.py": NOT_FINITE})
     given = (f'backend.type="{backend}"', "--plugin", "not_finite.py")
     result = project.run("train", "r.toml", *given).assert_code(1)
-    assert "error: step 3: the loss is nan; the batch: " in result.err
+    assert "error: step 3: the loss is nan; every utterance gives that alone, and so do others: " in result.err
     assert "the weights were not changed by this step" in result.err
     assert len(losses(project, "r")) == 2
     run = project.path / "runs" / "r"

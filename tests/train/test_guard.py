@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from voxcli.engines.ceiling import Size
+from voxcli.errors import TrainingError
 from voxcli.recipe.schema import Adapter, Quantization, Train
 from voxcli.train import guard
 
 
-def incident(kind: str, count: int = 2, **figures: float) -> guard.Incident:
-    return guard.Incident(kind, 12, 0, 44, tuple(f"clip{i}" for i in range(count)), **figures)
+def incident(kind: str, count: int = 2) -> guard.Incident:
+    return guard.Incident(kind, 12, 0, 44, tuple(f"clip{i}" for i in range(count)))
 
 
-def test_a_loss_that_is_not_finite_names_the_utterances() -> None:
-    error = guard.not_finite(incident("loss", loss=math.inf))
-    assert error.message == "step 12: the loss is inf; the batch: clip0, clip1"
+def not_finite(cause: str, count: int = 2) -> TrainingError:
+    names = [f"clip{i}" for i in range(count)]
+    return guard.not_finite(12, "the loss is inf", why="it is", cause=cause, utterances=names, train=Train())
+
+
+def test_a_loss_that_is_no_clips_fault_names_the_batch() -> None:
+    error = not_finite("unknown")
+    assert error.message == "step 12: the loss is inf; it is; the batch: clip0, clip1"
     assert error.utterances == ("clip0", "clip1")
     assert "weights were not changed" in str(error.help)
 
 
+def test_the_help_follows_the_cause() -> None:
+    assert "lower train.learning_rate (0.0001 now) to a tenth" in str(not_finite("learning-rate").help)
+    assert 'train.mixed_precision = "bf16"' in str(not_finite("fp16-overflow").help)
+
+
 def test_a_long_batch_is_cut_in_the_message_only() -> None:
-    error = guard.not_finite(incident("gradient", count=40, grad_norm=math.nan))
+    error = not_finite("unknown", count=40)
     assert error.message.endswith("clip11 and 28 more")
     assert len(error.utterances) == 40
+
+
+def test_too_many_culprits_are_counted_by_cause() -> None:
+    causes = {"a": "silent", "b": "ctc-infeasible", "c": "ctc-infeasible"}
+    error = guard.too_many(12, "the loss is inf", "c", "no room", causes, 2)
+    assert error.message == (
+        "step 12: the loss is inf because of c (no room), and train.max_culprits = 2 are set aside already. "
+        "By cause: 2 ctc-infeasible, 1 silent"
+    )
+    assert error.utterances == ("a", "b", "c")
+    assert "too long for their audio" in str(error.help)
 
 
 def test_out_of_memory_names_the_batch_and_the_next_try() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from voxcli.recipe.schema import Train
     from voxcli.train.run import Run
+    from voxcli.train.steps import Step
 
 
 @config
@@ -52,6 +53,7 @@ class Accelerate:
             "save_steps",
             "save_total_limit",
             "early_stopping_patience",
+            "max_culprits",
         }
     )
 
@@ -87,6 +89,20 @@ class Accelerate:
             (scaler.scale(loss) if scaler else loss).backward()
 
         gradients = Gradients(run, backward=backward, scaled=scaler is not None)
+
+        def finished(step: Step, figures: torch.Tensor) -> tuple[dict[str, float], bool] | None:
+            """Make the summed gradients those of the mean, clipped. None where the step has to be taken again."""
+            if run.world > 1:
+                mean.sum_over_processes(parameters)
+            unscaled = scaler is not None and bool(mean.gradients(parameters))
+            if scaler and unscaled:
+                scaler.unscale_(made)
+            norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm)
+            checked = gradients.check(step, figures, norm)
+            if checked is None and scaler and unscaled:
+                scaler.update(scaler.get_scale())  # its scale stays, and it may unscale once more
+            return checked
+
         run.begin(moving)
         if run.finished:
             return
@@ -98,13 +114,10 @@ class Accelerate:
             figures = gradients.add(step, model, autocast=autocast)
             # read the next batches while the device still works on these
             following = next(source) if run.state.step + 1 < run.total_steps else None
-            if run.world > 1:
-                mean.sum_over_processes(parameters)
+            while (checked := finished(step, figures)) is None:  # again, without what made it not finite
+                figures = gradients.add(step, model, autocast=autocast)
+            facts, interrupted = checked
             present = bool(mean.gradients(parameters))  # none where memory sufficed for no utterance of the step
-            if scaler and present:
-                scaler.unscale_(made)
-            norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm)
-            facts, interrupted = gradients.check(step, figures, norm)
             facts["learning_rate"] = float(made.param_groups[0]["lr"])
             update.skip = gradients.nothing
             if scaler and present:

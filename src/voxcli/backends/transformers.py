@@ -69,6 +69,7 @@ class Transformers:
             "save_steps",
             "save_total_limit",
             "early_stopping_patience",
+            "max_culprits",
         }
     )
 
@@ -195,7 +196,11 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
             super().__init__(**settings, callbacks=[Told(self)])
             # DistributedDataParallel adds gradients up within the backward pass: no process repeats it alone
             alone = run.world == 1 and not self.is_deepspeed_enabled
-            self.gradients = Gradients(run, backward=self.accelerator.backward, scaled=self.args.fp16, alone=alone)
+            # theirs is not even a forward pass of its own
+            repeatable = not self.is_deepspeed_enabled and not self.is_fsdp_enabled
+            self.gradients = Gradients(
+                run, backward=self.accelerator.backward, scaled=self.args.fp16, alone=alone, repeatable=repeatable
+            )
             self.begun = time.perf_counter()
 
         def create_optimizer(self, *args: Any, **given: Any) -> Any:
@@ -215,9 +220,14 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
 
         def training_step(self, model: Any, inputs: Step, num_items_in_batch: Any = None) -> Any:
             model.train()
-            rate = self._get_learning_rate()
+            self.taken = (inputs, {"learning_rate": self._get_learning_rate()}, False)
+            self.compute(inputs, model)
+            return torch.zeros((), device=self.args.device)  # it is added where it is known to be finite
+
+        def compute(self, step: Step, model: Any) -> None:
+            """The gradients of the mean over a step."""
             self.figures = self.gradients.add(
-                inputs,
+                step,
                 model,
                 autocast=self.compute_loss_context_manager,
                 unsynchronised=lambda: self.accelerator.no_sync(model=model),
@@ -230,14 +240,19 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
             # DistributedDataParallel has divided the sum over processes by their number
             factor = self.gradients.factor(self.figures) * run.world
             torch._foreach_mul_([one.grad for one in run.parameters if one.grad is not None], factor)
-            self.taken = (inputs, {"learning_rate": rate}, False)
-            return self.figures[0] / self.figures[1].clamp(min=1.0)
 
         def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
             norm = super()._get_grad_norm(model, grad_norm)
             step, facts, _ = self.taken
-            checked, interrupted = self.gradients.check(step, self.figures, torch.as_tensor(norm))
-            self.taken = (step, {**facts, **checked}, interrupted)
-            return facts.setdefault("grad_norm", checked["grad_norm"])
+            while (checked := self.gradients.check(step, self.figures, torch.as_tensor(norm))) is None:
+                if (scaler := self.accelerator.scaler) is not None:
+                    scaler.update(scaler.get_scale())  # its scale stays, and it may unscale once more
+                self.compute(step, model)
+                clipped = self._clip_grad_norm(model) if self.args.max_grad_norm > 0 else None
+                norm = super()._get_grad_norm(model, clipped)
+            figures, interrupted = checked
+            self._tr_loss += self.figures[0] / self.figures[1].clamp(min=1.0)
+            self.taken = (step, {**facts, **figures}, interrupted)
+            return figures["grad_norm"]
 
     return ExactTrainer

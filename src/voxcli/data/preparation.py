@@ -17,6 +17,9 @@ from voxcli.errors import VoxError
 
 log = logging.getLogger(__name__)
 
+LOUDEST = 2.0**32
+"""More than integers of 32 bits reach that nobody has scaled; sums of their squares are finite in float32."""
+
 
 def augmented(
     audio: NDArray[np.float32],
@@ -58,8 +61,9 @@ class Preparation:
 
     def item(self, utterance: Utterance) -> tuple[dict[str, Any], float]:
         """The features of an utterance and its duration, s. Raises `Skip` with the reason."""
-        audio = self._read(utterance)
-        audio = self._augment(audio, utterance)
+        audio = self.audio(utterance)
+        if why := unusable(audio):
+            raise Skip(f"{why} (after augmentation)" if self.augment else why)
         duration = len(audio) / self.sampling_rate
         utterance = utterance.replace(duration=duration)
         if self.limits is not None and (why := self.task.problem(utterance, self.limits, self.bundle)):
@@ -71,6 +75,10 @@ class Preparation:
         except Exception as error:  # one odd clip must not end a run; where all fail, the loader ends it
             log.debug("no features for %s", utterance.id, exc_info=True)
             raise Skip(f"no features: {type(error).__name__}: {error}") from error
+
+    def audio(self, utterance: Utterance) -> NDArray[np.float32]:
+        """Its samples (N,), augmented. Raises `Skip` where they cannot be read."""
+        return self._augment(self._read(utterance), utterance)
 
     def _read(self, utterance: Utterance) -> NDArray[np.float32]:
         try:
@@ -102,6 +110,17 @@ class Preparation:
             raise
         except Exception as error:  # a plugin's code on this one clip
             raise Skip(f"augmentation failed: {type(error).__name__}: {error}") from error
-        if self.augment and not (len(changed) and np.isfinite(changed).all()):
-            raise Skip("augmentation left no audio, or samples that are not numbers")
+        if not len(changed):
+            raise Skip("augmentation left no audio")
         return changed
+
+
+def unusable(audio: NDArray[np.float32]) -> str | None:
+    """Why samples (N,) must not reach a model, or None: squares of them would not be finite in float32."""
+    peak = float(np.abs(audio).max())  # not a number where one sample is not
+    if peak <= LOUDEST:
+        return None
+    bad = int((~np.isfinite(audio)).sum())
+    if bad:
+        return f"{bad} of {len(audio)} samples are not numbers"
+    return f"its samples reach {peak:.3g}, and audio lies within -1 and 1"

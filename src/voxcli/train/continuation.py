@@ -20,6 +20,7 @@ FREE = {
     "train.save_total_limit",
     "train.logging_steps",
     "train.early_stopping_patience",
+    "train.max_culprits",
     "train.dataloader_num_workers",
     "train.use_cpu",
 }

@@ -6,6 +6,10 @@ Where memory runs out the whole step is computed again from the beginning, with 
 what a failed backward pass has left in the gradients cannot be told from what belongs there. The generators go back to
 where the step began, so that batches that are not cut draw the same masks, and so do the running means of batch
 normalisation; losses and counts of the halves add up.
+
+Where a loss or a gradient is not finite the step goes back in the same way, its utterances are replayed, and it is
+taken again without those at fault (`voxcli.train.culprits`). It costs nothing while nothing happens: the figures that
+are logged anyway say so.
 """
 
 from __future__ import annotations
@@ -13,12 +17,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from voxcli.engines.halving import forget, is_out_of_memory, release
-from voxcli.train import device, guard, mean, processes, randomness
+from voxcli.train import device, guard, mean, precision, processes, randomness
+from voxcli.train.replay import Replay
 from voxcli.train.splitting import Part, Splitter
 
 if TYPE_CHECKING:
@@ -29,18 +35,39 @@ if TYPE_CHECKING:
 Context = contextlib.AbstractContextManager[Any]
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """The newest step, for those who look into it before the weights change."""
+
+    parts: list[Part]
+    autocast: Callable[[], Context]
+    generators: dict[str, Any]
+    statistics: list[tuple[torch.Tensor, torch.Tensor]]
+
+
 class Gradients:
     """Accumulates the gradients of a run's steps, and refuses what is not finite."""
 
-    def __init__(self, run: Run, *, backward: Callable[[torch.Tensor], None], scaled: bool, alone: bool = True) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        backward: Callable[[torch.Tensor], None],
+        scaled: bool,
+        alone: bool = True,
+        repeatable: bool = True,
+    ) -> None:
         """`backward` takes the scalar loss; `scaled` says that it multiplies it further, for float16.
 
-        `alone`: forward and backward pass wait for no other process, so that this one may repeat them.
+        `alone`: forward and backward pass wait for no other process, so that this one may repeat them. `repeatable`:
+        those of the model inside whatever wraps it wait for none.
         """
         self.nothing = False
         """Whether the newest step has lost all its utterances, in all processes: the weights stay as they are."""
         self._run = run
         self._alone = alone
+        self._repeatable = repeatable
+        self._taken: _Taken | None = None
         self._splitter = Splitter()
         self._backward = backward
         self._scaled = scaled
@@ -89,6 +116,7 @@ class Gradients:
         if not self._scale and run.world > 1:  # this process had nothing: the others wait for its count
             self._scale = self._first_scale(0.0)
         run.shortage.settled(step, parts)
+        self._taken = _Taken(parts, autocast, generators, statistics)
         self.nothing = run.world == 1 and not parts
         more = [*run.shortage.kept(step, parts), float(run.interruption.requested)]
         figures = torch.cat([figures, torch.tensor(more, device=run.device)])
@@ -103,14 +131,12 @@ class Gradients:
 
         Nothing refers to the graph of a failed pass when this has returned.
         """
-        run = self._run
         where = "forward pass"
         try:
-            tensors = self._splitter.tensors(part, lambda rows: run.again(step.epoch, rows))
-            if not tensors:
+            made = self._loss(step, part, bundle, autocast)
+            if made is None:
                 return None
-            with autocast():
-                loss, count = run.task.loss(bundle, device.move(tensors, run.device))
+            loss, count = made
             if not self._scale:
                 self._scale = self._first_scale(float(count))
             where = "backward pass"
@@ -123,30 +149,82 @@ class Gradients:
         figures += torch.stack([loss.detach().float(), count.detach().float()])
         return None
 
+    def _tensors(self, step: Step, part: Part) -> dict[str, Any]:
+        return self._splitter.tensors(part, lambda rows: self._run.again(step.epoch, rows))
+
+    def _loss(
+        self, step: Step, part: Part, bundle: Bundle, autocast: Callable[[], Context]
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Sum and count of a part; None where none of its utterances could be read again."""
+        tensors = self._tensors(step, part)
+        if not tensors:
+            return None
+        with autocast():
+            return self._run.task.loss(bundle, device.move(tensors, self._run.device))
+
     def factor(self, figures: torch.Tensor) -> torch.Tensor:
         """What turns the summed gradients into the gradient of the mean, a scalar on the device."""
         return 1.0 / (figures[1].clamp(min=1.0) * (self._scale or 1.0))
 
-    def check(self, step: Step, figures: torch.Tensor, norm: torch.Tensor) -> tuple[dict[str, float], bool]:
+    def check(self, step: Step, figures: torch.Tensor, norm: torch.Tensor) -> tuple[dict[str, float], bool] | None:
         """The step's figures as numbers, and whether any process was asked to stop. Waits for the device once.
 
-        Raises `TrainingError` where loss or gradient are not finite; single overflows of float16 are how its scale
-        settles, and the scaler leaves the weights alone then.
+        None where loss or gradient are not finite and the utterances at fault were set aside: gradients are dropped,
+        and the step has to be taken again. Raises `TrainingError` where that is of no use. Single overflows of float16
+        are how its scale settles, and the scaler leaves the weights alone then.
         """
         average = figures[0] / figures[1].clamp(min=1.0)
         row = torch.stack([average, norm.to(figures), *figures[2:], figures[1]])
         loss, grad_norm, audio, padded, asked, count = row.tolist()
         self.nothing = count <= 0
         self._overflows = 0 if math.isfinite(grad_norm) else self._overflows + 1
-        for kind, bad in (
-            ("loss", not math.isfinite(loss)),
-            ("gradient", self._overflows > (guard.MOST_OVERFLOWS if self._scaled else 0)),
+        for kind, value, bad in (
+            ("loss", loss, not math.isfinite(loss)),
+            ("gradient", grad_norm, self._overflows > (guard.MOST_OVERFLOWS if self._scaled else 0)),
         ):
             if bad:
-                raise guard.not_finite(self._run.incident(step, kind, loss=loss, grad_norm=grad_norm))
+                self._overflows = 0
+                self._examine(step, kind, value)
+                return None
+        if math.isfinite(grad_norm) and not self.nothing:
+            assert self._taken is not None
+            self._run.spikes.seen(step, grad_norm, self._taken.parts, self._watched(step))
         loss = math.nan if self.nothing else loss
         facts = {"loss": loss, "grad_norm": grad_norm, "audio_seconds": audio, "padded_seconds": padded}
         return facts, asked > 0
+
+    def _examine(self, step: Step, kind: str, value: float) -> None:
+        """Go back to where the step began, and find what made it not finite."""
+        run, taken = self._run, self._taken
+        assert taken is not None
+
+        def exact() -> Context:
+            return precision.full(run.bundle.model, run.recipe.train)
+
+        replay = Replay(
+            [(name, one) for name, one in run.bundle.model.named_parameters() if one.requires_grad],
+            tensors=lambda part: self._tensors(step, part),
+            loss=lambda part: self._loss(step, part, run.bundle, taken.autocast),
+            exact=lambda part: self._loss(step, part, run.bundle, exact),
+            backward=lambda loss: self._backward(loss * (self._scale or 1.0)),
+        )
+        replay.clear()
+        randomness.restore(taken.generators)
+        try:
+            given = replay if self._repeatable else None
+            run.culprits.examine(step, taken.parts, given, kind=kind, value=value, together=not self._alone)
+        finally:
+            replay.clear()
+            randomness.restore(taken.generators)
+            randomness.restore_statistics(taken.statistics)
+
+    def _watched(self, step: Step) -> Callable[[Part], tuple[torch.Tensor, torch.Tensor] | None] | None:
+        """What computes the loss of a part once more, without gradients."""
+        taken = self._taken
+        if taken is None or not self._repeatable:
+            return None
+
+        return lambda part: self._loss(step, part, self._run.bundle, taken.autocast)
 
     def _first_scale(self, count: float) -> float:
         """The power of two for this run's steps: from the first micro-batch, the same in all processes."""

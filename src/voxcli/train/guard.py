@@ -1,14 +1,14 @@
 """What a step that went wrong says: a loss or gradient that is not finite, or no memory left; and the next try.
 
-A loss that is not finite stops the run: weights are never updated from such a step, so that the state on disk and in
-memory is that of the last good step. `Incident` holds what a deeper diagnosis starts from. Memory that runs out does
-not stop it, see `voxcli.train.shortage`; here are the words.
+Weights are never updated from such a step, so that the state on disk and in memory is that of the last good one. What
+becomes of it is decided in `voxcli.train.culprits` and `voxcli.train.shortage`; here are the words.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,26 +27,82 @@ class Incident:
     """One step that could not be taken."""
 
     kind: str
-    """"loss" or "gradient" (not finite), or "memory"."""
+    """"memory"."""
     step: int
     """The step that would have been the next one, counted from 1."""
     epoch: int
     position: int
     """First batch of the step in its epoch: with seed and epoch it repeats the step exactly."""
     utterances: tuple[str, ...]
-    loss: float = math.nan
-    grad_norm: float = math.nan
 
 
-def not_finite(incident: Incident) -> TrainingError:
-    """The error for a loss or a gradient that is not a number."""
-    what = f"the loss is {incident.loss}" if incident.kind == "loss" else f"the gradient's norm is {incident.grad_norm}"
+def what(kind: str, value: object) -> str:
+    """The figure that is not finite, in words."""
+    return f"the loss is {value}" if kind == "loss" else f"the gradient's norm is {value}"
+
+
+def not_finite(
+    step: int, figure: str, *, why: str, cause: str, utterances: Sequence[str], train: Train
+) -> TrainingError:
+    """The error for a loss or a gradient that is no utterance's fault."""
     return TrainingError(
-        f"step {incident.step}: {what}; the batch: {named(incident.utterances)}",
-        help="the weights were not changed by this step. Usual causes: a transcript too long for its audio, silent or "
-        "broken audio, fp16, or too high a learning_rate",
-        utterances=incident.utterances,
+        f"step {step}: {figure}; {why}; the batch: {named(utterances)}",
+        help=f"the weights were not changed by this step. {_remedy(cause, train)}",
+        utterances=tuple(utterances),
     )
+
+
+def too_many(step: int, figure: str, name: str, reason: str, causes: Mapping[str, str], most: int) -> TrainingError:
+    """The error where more utterances are at fault than `[train] max_culprits` allows."""
+    counts = Counter(causes.values()).most_common()
+    found = ", ".join(f"{count} {cause}" for cause, count in counts)
+    worst = counts[0][0] if counts else ""
+    return TrainingError(
+        f"step {step}: {figure} because of {name} ({reason}), and train.max_culprits = {most} "
+        f"{'is' if most == 1 else 'are'} set aside already. By cause: {found}",
+        help=f"{_REPAIRS.get(worst, 'listen to them')}. culprits.jsonl names all of them; [filter] exclude leaves them "
+        "out, train.max_culprits allows more with --resume",
+        utterances=tuple(causes),
+    )
+
+
+def not_repeated(step: int, figure: str, name: str, reason: str) -> TrainingError:
+    """The error where one utterance is at fault and this process has nothing without it, while others wait for it."""
+    return TrainingError(
+        f"step {step}: {figure} because of {name} ({reason}), and one of the processes has nothing else in this step",
+        help="leave it out with [filter] exclude, or take the backend accelerate",
+        utterances=(name,),
+    )
+
+
+def nothing_left(step: int, count: int, utterances: Sequence[str]) -> TrainingError:
+    """The error where step after step has no utterance that is not set aside."""
+    return TrainingError(
+        f"step {step}: {count} steps in a row had no utterance left, all of them are set aside: {named(utterances)}",
+        help="culprits.jsonl says why: repair the data",
+        utterances=tuple(utterances),
+    )
+
+
+_REPAIRS = {
+    "ctc-infeasible": "their transcripts are too long for their audio: wrong rows, or an augmentation that shortens",
+    "audio-not-finite": "export their audio again",
+    "audio-amplitude": "export their audio again, scaled to -1 … 1",
+    "silent": "their audio is silent while their transcripts are not",
+    "fp16-overflow": 'train.mixed_precision = "bf16" or "no"',
+}
+
+
+def _remedy(cause: str, train: Train) -> str:
+    """What to change where a model is at fault."""
+    if cause == "learning-rate":
+        return (
+            f"The steps before have broken the model: lower train.learning_rate ({train.learning_rate:g} now) to a "
+            f"tenth, or warm up longer (train.warmup_steps = {train.warmup_steps:g} now)"
+        )
+    if cause == "fp16-overflow":
+        return 'float16 overflows where float32 does not: train.mixed_precision = "bf16" or "no"'
+    return "Usual causes: too high a train.learning_rate, fp16, or a checkpoint that is broken itself"
 
 
 def out_of_memory(

@@ -22,15 +22,17 @@ from voxcli.data.loading import Batch, Loader
 from voxcli.memory.watch import Watch
 from voxcli.models.settings import write_settings
 from voxcli.plugins.manager import manager
-from voxcli.progress import NULL, Bar, Progress
+from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
-from voxcli.train import checkpoint, processes, randomness, schedule, validation
+from voxcli.train import checkpoint, processes, randomness, schedule, sessions, validation
+from voxcli.train.culprits import Culprits
 from voxcli.train.folder import RunFolder
-from voxcli.train.guard import Incident
 from voxcli.train.interrupt import Interruption
 from voxcli.train.loading import save_pretrained
 from voxcli.train.shortage import Shortage
+from voxcli.train.spikes import Spikes
 from voxcli.train.state import State
+from voxcli.train.steplog import StepLog
 from voxcli.train.steps import Step
 
 
@@ -81,18 +83,27 @@ class Run:
     interruption: Interruption = field(default_factory=lambda: Interruption(lambda text: None))
     last_scores: dict[str, float] = field(default_factory=dict)
     """The newest evaluation's metrics."""
+    last_texts: dict[str, Any] = field(default_factory=dict)
+    """What its texts look like, see `voxcli.train.texts`."""
     watch: Watch = field(init=False, repr=False)
     """Predicts and measures the memory of this run."""
     shortage: Shortage = field(init=False, repr=False)
     """What did not fit the memory, and what becomes of it."""
+    culprits: Culprits = field(init=False, repr=False)
+    """Utterances whose loss or gradient is not finite."""
+    spikes: Spikes = field(init=False, repr=False)
+    """Steps whose gradient is far above the others'."""
+    step_log: StepLog = field(init=False, repr=False)
+    """What is said of each step."""
     _set_aside: set[str] = field(default_factory=set, repr=False)
-    _bar: Bar | None = field(default=None, repr=False)
-    _window: list[tuple[float, float, float, float]] = field(default_factory=list, repr=False)
     _batches: tuple[int, list[np.ndarray]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.watch = Watch(self)
         self.shortage = Shortage(self)
+        self.culprits = Culprits(self)
+        self.spikes = Spikes(self)
+        self.step_log = StepLog(self)
 
     @property
     def total_steps(self) -> int:
@@ -140,13 +151,25 @@ class Run:
         """Read back what culprits.jsonl holds, so that nothing is written to it twice."""
         self._set_aside.update(entry["id"] for entry in self.files.culprits())
 
-    def set_aside(self, skipped: Sequence[tuple[str, str]], *, split: str = "train", silent: bool = False) -> None:
-        """Write utterances that could not be used to culprits.jsonl, each once, and say so."""
+    def set_aside(
+        self,
+        skipped: Sequence[tuple[str, str]],
+        *,
+        split: str = "train",
+        silent: bool = False,
+        together: bool = False,
+        **more: Any,
+    ) -> None:
+        """Write utterances that could not be used to culprits.jsonl, each once, and say so.
+
+        `more` is written with them; `together`: every process comes here with the same ones, and the first one writes.
+        """
         for name, reason in skipped:
             if name not in self._set_aside:
                 self._set_aside.add(name)
                 where = {"step": self.state.step, "epoch": self.state.epoch}
-                self.files.append_culprit({"id": name, "split": split, "reason": reason, **where})
+                if not together or self.rank == 0:
+                    self.files.append_culprit({"id": name, "split": split, "reason": reason, **where, **more})
                 if not silent:
                     self.progress.say(f"set aside {name}: {reason}")
 
@@ -165,10 +188,9 @@ class Run:
                 randomness.restore(generators[self.rank])
         self.bundle.model.train()
         manager().call("vox_run_start", run=self)
+        sessions.begin(self)
         self.watch.tell()
-        done = self.state.step
-        what = f"training from step {done + 1}" if done else "training"
-        self._bar = self.progress.task(what, total=self.total_steps - done, unit="steps").__enter__()
+        self.step_log.open()
         if self.length.evaluates_at(self.state.step) and self.state.evaluated_step < self.state.step:
             self._evaluate_and_save(moving)  # it was interrupted
 
@@ -178,7 +200,7 @@ class Run:
         return self.state.step >= self.total_steps or self.state.stopped_early
 
     def after_step(self, step: Step, moving: Moving, *, facts: dict[str, float], interrupted: bool) -> None:
-        """Count, log, evaluate and save; `facts` is what `_log_step` writes of the loop's own figures.
+        """Count, log, evaluate and save; `facts` are the loop's own figures, see `StepLog.step`.
 
         Raises `KeyboardInterrupt`, after a checkpoint, where any process was asked to stop.
         """
@@ -191,7 +213,7 @@ class Run:
         state.audio_seconds += facts["audio_seconds"]
         for batch in step.batches:
             self.set_aside(batch.skipped)
-        self._log_step(step, facts)
+        self.step_log.step(step, facts)
         try:
             if interrupted:
                 raise validation.Interrupted
@@ -236,22 +258,11 @@ class Run:
             return {}
         return validation.evaluate(self)
 
-    def incident(
-        self, step: Step, kind: str, *, utterances: tuple[str, ...] = (), logged: bool = True, **figures: float
-    ) -> Incident:
-        """What is known of a step that could not be taken, with those of all processes; `logged` in log.jsonl."""
-        named = utterances or step.utterances
-        incident = Incident(kind, self.state.step + 1, step.epoch, step.position, named, **figures)
-        if logged:
-            self.log({"step": incident.step, "incident": kind, "epoch": step.epoch, "utterances": list(named)})
-        return incident
-
     def end(self, error: BaseException | None) -> None:
         """Tell the plugins that listen; `error` is None where the run came to its end."""
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-            self._bar = None
+        self.step_log.close()
         self.watch.end(error)
+        sessions.end(self, error)
         manager().call("vox_run_end", run=self, error=error)
 
     # ---------------------------------------------------------------------------------------------------------- inside
@@ -280,7 +291,8 @@ class Run:
             patience = self.recipe.train.early_stopping_patience
             state.stopped_early = patience is not None and state.evaluations_without_gain >= patience
             seconds = round(time.perf_counter() - begin, 3)
-            self.log({"step": state.step, "validation": scores, "best": better, "seconds": seconds})
+            entry = {"step": state.step, "validation": scores, "best": better, "seconds": seconds}
+            self.log({**entry, "texts": self.last_texts})
             shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
             self.progress.say(f"step {state.step}: validation {shown}{'  (best so far)' if better else ''}")
             schedule.after_evaluation(moving.scheduler, value)
@@ -289,37 +301,3 @@ class Run:
         if state.stopped_early:
             count = state.evaluations_without_gain
             self.progress.say(f"stopped early: {count} evaluations without a better {(*self.metrics, 'loss')[0]}")
-
-    def _log_step(self, step: Step, facts: dict[str, float]) -> None:
-        audio, padded, seconds = facts["audio_seconds"], facts["padded_seconds"], facts["seconds"]
-        entry: dict[str, Any] = {
-            "step": self.state.step,
-            "epoch": round(step.epoch + step.after / step.count, 4),
-            "loss": facts["loss"] if facts["loss"] == facts["loss"] else None,  # nothing was left of this step
-            "grad_norm": facts["grad_norm"],
-            "learning_rate": facts["learning_rate"],
-            "seconds": round(seconds, 4),
-            "data_seconds": round(step.waited, 4),
-            "audio_seconds": round(audio, 2),
-            "padding": round(1 - audio / padded, 4) if padded else 0.0,
-            "peak_bytes": self.watch.step(step.batches),
-        }
-        self.log(entry)
-        if entry["loss"] is not None:
-            self._window.append((facts["loss"], audio, padded, seconds))
-        if self._bar is None:
-            return
-        if self.state.step % self.recipe.train.logging_steps and not self.finished:
-            self._bar.advance(1)
-            return
-        window = self._window or [(float("nan"), 0.0, 0.0, 0.0)]
-        losses, audios, paddeds, times = (sum(column) for column in zip(*window, strict=True))
-        self._bar.advance(
-            1,
-            loss=round(losses / len(window), 4),
-            lr=f"{facts['learning_rate']:.2e}",
-            audio=f"{audios / max(times, 1e-9):.0f} s/s",
-            padding=f"{1 - audios / max(paddeds, 1e-9):.0%}",
-            memory=f"{entry['peak_bytes'] / 2**30:.2f} GiB",
-        )
-        self._window.clear()

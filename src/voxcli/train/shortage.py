@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from voxcli.engines.ceiling import Ceiling, Size
-from voxcli.errors import TrainingError
+from voxcli.errors import TrainingError, VoxError
 from voxcli.train import guard, processes
+from voxcli.train.causes import against_median
 from voxcli.train.splitting import Part
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Shortage:
         """What a step is computed from: its batches, cut where batches of their size did not fit."""
         self._first = None
         wholes = [Part.whole(batch) for batch in step.batches]
-        if self._alone:
-            wholes = [part.without(self._alone) for part in wholes]
+        if lost := self._left_out(step):
+            wholes = [
+                part if part.is_whole else self._trimmed(step, part) for part in (one.without(lost) for one in wholes)
+            ]
         return [part for whole in wholes if whole.positions for part in whole.below(self.ceiling)]
 
     def cut(self, step: Step, parts: list[Part], index: int, *, where: str, said: str) -> list[Part]:
@@ -65,11 +68,16 @@ class Shortage:
         if self._first is None:
             self._first = (part, where)
         alone = len(part.positions) == 1
-        goes_on = "without it" if alone else "in halves"
+        trimmed = self._trimmed(step, part) if alone else part
+        goes_on = "in halves" if not alone else "without it" if trimmed is part else "without its padding"
         self._record(where=where, said=said, step=step, part=part, goes_on=goes_on)
+        if trimmed is not part:
+            return [*parts[:index], trimmed, *parts[index + 1 :]]
         if alone:
             self._alone.update(part.ids)
-            self._run.set_aside([(part.ids[0], f"does not fit the memory, even alone ({part.size.duration:.1f} s)")])
+            beside = against_median(part.size.duration, self._run.splits.train)
+            reason = f"does not fit the memory, even alone ({beside or f'{part.size.duration:.1f} s'})"
+            self._run.set_aside([(part.ids[0], reason)], cause="memory", batch=list(part.batch.ids))
             return parts[:index] + parts[index + 1 :]
         self.ceiling.lower(part.size)
         return [*parts[:index], *(one for later in parts[index:] for one in later.below(self.ceiling))]
@@ -81,6 +89,10 @@ class Shortage:
             self._fitted, self._empty = True, 0
         elif step.batches:
             self._empty += 1
+            if not self._alone.intersection(step.utterances):
+                if self._empty > MOST_EMPTY + len(run.state.culprits):
+                    raise guard.nothing_left(run.state.step + 1, self._empty, step.utterances)
+                return
             last = run.state.step + 1 >= run.total_steps
             if self._fitted and self._empty >= MOST_EMPTY:
                 raise self._nothing_fits(step)
@@ -90,8 +102,8 @@ class Shortage:
             return
         self._said.add("training")
         part, where = self._first
-        pieces = [one for one in parts if one.batch is part.batch]
-        lost = len(part.positions) > sum(len(one.positions) for one in pieces)
+        pieces = [one for one in parts if not set(part.ids).isdisjoint(one.ids)]
+        lost = len(part.positions) > sum(len(set(part.ids).intersection(one.ids)) for one in pieces)
         times = math.ceil(len(part.positions) / max((len(one.positions) for one in pieces), default=1))
         again = "the step was taken again in smaller parts"
         if not lost:
@@ -108,12 +120,32 @@ class Shortage:
     def kept(self, step: Step, parts: list[Part]) -> tuple[float, float]:
         """(audio, padded) s of a step, without what was set aside."""
         audio, padded = step.audio_duration, step.padded_duration
-        for batch in step.batches if self._alone else ():
-            rows = [row for row, name in zip(batch.rows, batch.ids, strict=False) if name in self._alone]
+        lost = self._left_out(step)
+        for batch in step.batches if lost else ():
+            rows = [row for row, name in zip(batch.rows, batch.ids, strict=False) if name in lost]
             if rows:
                 audio -= math.fsum(float(self._run.splits.train.durations[row]) for row in rows)
                 padded -= batch.padded_duration * len(rows) / len(batch.ids)
         return (max(audio, 0.0), max(padded, 0.0)) if parts else (0.0, 0.0)
+
+    def _trimmed(self, step: Step, part: Part) -> Part:
+        """The part as a batch of its own, where a clip that is not in it has made it at least twice as long."""
+        run = self._run
+        if part.is_whole or not part.rows:
+            return part
+        longest = max(float(run.splits.train.durations[row]) for row in part.rows)
+        if not longest <= part.size.duration / 2:
+            return part
+        try:
+            batch = run.again(step.epoch, part.rows)
+        except VoxError:
+            return part
+        trimmed = Part.whole(batch)
+        return trimmed if batch.ids == part.ids and trimmed.size.duration < part.size.duration else part
+
+    def _left_out(self, step: Step) -> set[str]:
+        """Ids that a step is taken without."""
+        return self._alone | self._run.culprits.left_out(step)
 
     def advice(self, part: Part, *, count: int | None = None, times: int = 2) -> str:
         """The edit that makes it go away."""
@@ -132,7 +164,7 @@ class Shortage:
         """The error where this process may not repeat its work alone."""
         self._record(where=where, said=said, step=step, part=part, goes_on="no")
         return guard.out_of_memory(
-            self._run.incident(step, "memory", utterances=tuple(part.ids), logged=False),
+            guard.Incident("memory", self._run.state.step + 1, step.epoch, step.position, tuple(part.ids)),
             device=self._run.device,
             padded_duration=part.size.padded,
             longest=part.size.duration,

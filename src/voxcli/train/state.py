@@ -35,6 +35,10 @@ class State:
     """Ids of clips that do not fit even alone."""
     memory: str = ""
     """The device that the two above hold for."""
+    culprits: dict[str, str] = field(default_factory=dict)
+    """Id -> cause of utterances whose loss or gradient was not finite, see `voxcli.train.culprits`."""
+    norms: list[float] = field(default_factory=list)
+    """The gradient norms of the newest steps, see `voxcli.train.spikes`."""
     world: int = 1
     """Processes that took these steps: batches of an epoch are cut for their number."""
 

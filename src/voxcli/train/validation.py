@@ -6,7 +6,7 @@ Text is produced by `voxcli.evaluate.predict`, as `vox evaluate` does it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from voxcli.engines.ceiling import Ceiling
 from voxcli.engines.halving import Halving
 from voxcli.evaluate.predict import predict
 from voxcli.tasks.metrics import METRICS
-from voxcli.train import device, processes
+from voxcli.train import device, processes, texts
+from voxcli.train.blanks import Blanks
 from voxcli.train.randomness import undisturbed
 from voxcli.train.splitting import Part, Splitter
 
@@ -50,21 +51,33 @@ def evaluate(run: Run) -> dict[str, float]:
     model.eval()
     try:
         with undisturbed():
-            texts = _texts(run, rows[run.rank :: run.world])
-            total, count = _loss(run, rows[:LOSS_UTTERANCES])
+            found = _texts(run, rows[run.rank :: run.world])
+            blanks = Blanks()
+            total, count = _loss(run, rows[:LOSS_UTTERANCES], blanks)
     finally:
         model.train(training)
     pairs: dict[str, tuple[str, str]] = {}
-    sums = np.zeros(2)
-    for theirs, *figures in processes.gather((texts, total, count)):
+    sums = np.zeros(4)
+    for theirs, *figures in processes.gather((found, total, count, blanks.blank, blanks.frames)):
         pairs.update(theirs)
         sums += figures
+    run.last_texts = _looks(run, list(pairs.values()), blank=float(sums[2] / sums[3]) if sums[3] else None)
     if not pairs:  # neither readable nor small enough: an error rate of nothing would be the best of all
         return {}
     references = [pairs[name][0] for name in sorted(pairs)]  # in one order, however many processes there are
     hypotheses = [pairs[name][1] for name in sorted(pairs)]
     scores = {name: METRICS[name].compute(hypotheses, references) for name in run.metrics}
     return {**scores, "loss": float(sums[0] / max(sums[1], 1.0))}
+
+
+def _looks(run: Run, pairs: list[tuple[str, str]], *, blank: float | None) -> dict[str, Any]:
+    """What the texts look like; lengths in tokens where the decoder has a limit."""
+    limit = run.limits.max_label_length
+    tokens = None
+    if limit is not None and (tokenizer := getattr(run.bundle.processor, "tokenizer", None)) is not None:
+        limit = min(limit, run.recipe.evaluate.max_new_tokens or limit)
+        tokens = [len(tokenizer(hypothesis, add_special_tokens=False).input_ids) for _, hypothesis in pairs]
+    return texts.summary(pairs, tokens=tokens, limit=limit, blank=blank)
 
 
 def _texts(run: Run, rows: np.ndarray) -> dict[str, tuple[str, str]]:
@@ -91,13 +104,13 @@ def _texts(run: Run, rows: np.ndarray) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _loss(run: Run, rows: np.ndarray) -> tuple[float, float]:
-    """(sum, count) of the losses of this process's share of the batches."""
+def _loss(run: Run, rows: np.ndarray, blanks: Blanks) -> tuple[float, float]:
+    """(sum, count) of the losses of this process's share of the batches; `blanks` counts along."""
     table = run.splits.validation
     lengths = np.maximum(table.durations, shortest_input(run.bundle, run.limits))  # what the model makes of them
     batches = by_duration(lengths, batch_duration=run.recipe.evaluate.batch_duration, rows=rows)
     loader = _loader(run, batches[run.rank :: run.world])
-    scorer = _Scorer(run)
+    scorer = _Scorer(run, blanks)
     total = count = 0.0
     with torch.inference_mode():
         for batch in loader:
@@ -113,8 +126,9 @@ def _loss(run: Run, rows: np.ndarray) -> tuple[float, float]:
 class _Scorer:
     """Batches -> (sum, count) of their losses, in halves where the memory does not suffice."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, blanks: Blanks) -> None:
         self._run = run
+        self._blanks = blanks
         self._splitter = Splitter()
         self._batch: Batch | None = None
         self._halving = Halving(self._part, told=run.shortage.evaluated, ceiling=Ceiling())
@@ -137,7 +151,8 @@ class _Scorer:
         tensors = self._splitter.tensors(Part(batch, tuple(positions)), self._again)
         if not tensors:
             return [(0.0, 0.0)] * len(positions)
-        with device.autocast(run.device, run.recipe.train.mixed_precision):
+        precision = device.autocast(run.device, run.recipe.train.mixed_precision)
+        with precision, self._blanks.counted(run.bundle.model, tensors.get("frames")):
             loss, weight = run.task.loss(run.bundle, device.move(tensors, run.device))
         return [(float(loss), float(weight)), *[(0.0, 0.0)] * (len(positions) - 1)]
 
