@@ -12,19 +12,24 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from voxcli.recipe.render import toml
-from voxcli.testing import Project
+from voxcli.testing import WORDS, Project
 
 Plant = Callable[[Project], Sequence[str]]
+Around = Callable[[Project, pytest.MonkeyPatch], None]
+"""Plants what is no file of the project: variables, programs on PATH, packages, what a probe would see."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Fault:
     """Ids that the finding has to name; it may name others only where they have the same fault."""
     fixable: bool = False
     """Whether `--fix --yes` has to make it go away."""
+    around: Around | None = None
+    spawn: bool = False
+    """Whether `vox doctor` runs in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,13 @@ class Healthy:
 
     name: str
     plant: Plant
+    around: Around | None = None
+    spawn: bool = False
 
 
-def diagnosed(project: Project, arguments: Sequence[str]) -> dict[str, Any]:
+def diagnosed(project: Project, arguments: Sequence[str], *, spawn: bool = False) -> dict[str, Any]:
     """What `vox doctor … --json` says."""
-    result = project.run("doctor", *arguments, "--json")
+    result = (project.spawn if spawn else project.run)("doctor", *arguments, "--json")
     assert result.code in (0, 1, 2), result.err
     found: dict[str, Any] = json.loads(result.out)
     return found
@@ -63,8 +73,8 @@ def told(report: dict[str, Any], *levels: str) -> list[tuple[str, str]]:
 
 def assert_found(fault: Fault, project: Project) -> None:
     """The fault is found under its code, the utterances are named, and a fix takes it away."""
-    arguments = list(fault.plant(project))
-    report = diagnosed(project, arguments)
+    with _planted(fault, project) as arguments:
+        report = diagnosed(project, arguments, spawn=fault.spawn)
     found = [one for one in report["findings"] if one["code"] == fault.code]
     assert found, f"{fault.code} did not find {fault.name}; said: {told(report, 'error', 'warning', 'note')}"
     assert all(one["level"] in ("error", "warning") for one in found), f"{fault.code} only notes {fault.name}"
@@ -79,11 +89,25 @@ def assert_found(fault: Fault, project: Project) -> None:
 
 def assert_healthy(healthy: Healthy, project: Project) -> None:
     """Nothing above a note."""
-    report = diagnosed(project, list(healthy.plant(project)))
+    with _planted(healthy, project) as arguments:
+        report = diagnosed(project, arguments, spawn=healthy.spawn)
     assert not told(report, "error", "warning")
 
 
+@contextlib.contextmanager
+def _planted(one: Fault | Healthy, project: Project) -> Iterator[list[str]]:
+    """The arguments, while everything around the project is as it was planted."""
+    with pytest.MonkeyPatch.context() as patch:
+        if one.around is not None:
+            one.around(project, patch)
+        yield list(one.plant(project))
+
+
 # ------------------------------------------------------------------------------------- what the files of a group share
+
+
+TEXTS = [f"{WORDS[number % 10]} {WORDS[(number * 7 + number // 10) % 10]}" for number in range(100)]
+"""A hundred different texts: no split says what stands in another one."""
 
 
 def model(project: Project, kind: str = "ctc", **sizes: Any) -> str:
@@ -110,7 +134,8 @@ def recipe(project: Project, kind: str = "ctc", *, speech: dict[str, Any] | None
     """
     model(project, kind)
     if speech is not None or not (project.path / "data").exists():
-        project.speech("data", **{"n": 24, "splits": {"train": 24, "validation": 6, "test": 6}, **(speech or {})})
+        usual = {"n": 24, "splits": {"train": 24, "validation": 6, "test": 6}, "texts": TEXTS}
+        project.speech("data", **{**usual, **(speech or {})})
     whole: dict[str, Any] = {
         "name": "planted",
         "data": [{"type": "manifest", "path": "data/manifest.csv"}],

@@ -237,7 +237,7 @@ SPIKE_WINDOW = 100
 SPIKE_FIRST = 20
 """Steps before a median says anything: the norms of the first ones fall quickly."""
 REPEATING = 2.4
-"""Compression ratio (zlib) of a text that repeats itself: openai/whisper, transcribe.py, compression_ratio_threshold."""
+"""Compression ratio (zlib) of a text that repeats itself: compression_ratio_threshold of openai/whisper, transcribe.py."""
 NEAR_LIMIT = 0.9
 """Share of the longest output in tokens from which a text counts as one that did not end: a text decoded and
 tokenized again has a few tokens less than were generated, and 30 s of speech have about a quarter of Whisper's 448."""

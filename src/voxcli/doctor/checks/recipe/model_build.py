@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
+from voxcli.doctor.context import Unavailable
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -30,5 +31,10 @@ class ModelCannotBeBuilt:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Built with shapes and without weights; the context tells why it cannot be."""
-        _ = context.limits, context.skeleton  # without its config there is one reason, R120
+        _ = context.limits
+        try:
+            _ = context.skeleton
+        except Unavailable:
+            context.without("bundle", "prediction")  # for the same reason
+            raise
         yield from ()

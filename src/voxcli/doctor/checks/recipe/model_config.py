@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
+from voxcli.doctor.context import Unavailable
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -31,5 +32,9 @@ class ModelConfigUnreadable:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """The context tells why, where the config is opened."""
-        _ = context.config, context.limits
+        try:
+            _ = context.config, context.limits
+        except Unavailable:
+            context.without("limits", "skeleton", "bundle", "prediction")  # for the same reason
+            raise
         yield from ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding, Fix
 from voxcli.doctor.checks.recipe.keys import asked
-from voxcli.doctor.checks.thresholds import HELD_OUT
+from voxcli.doctor.checks.thresholds import HELD_OUT, HELD_OUT_UTTERANCES, MOST_HELD_OUT
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class NothingToEvaluateOn:
             return
         listed = len(context.data.listed("validation"))
         gone = f": all {listed} utterances of it are left out" if listed else ""
-        held = None if listed or recipe.holdout.validation else Fix({"holdout.validation": HELD_OUT})
+        share = min(MOST_HELD_OUT, max(HELD_OUT, round(HELD_OUT_UTTERANCES / len(splits.train), 2)))
+        held = None if listed or recipe.holdout.validation else Fix({"holdout.validation": share})
         names = " and ".join(name for _, name in keys)
-        help = f"[holdout] validation = {HELD_OUT}, or a validation split in [[data]]"
+        help = f"[holdout] validation = {share}, or a validation split in [[data]]"
         if listed:
             help = "see what [filter] and the model leave out: `vox train RECIPE --dry-run`"
         yield Finding(
