@@ -43,7 +43,14 @@ def test_help_of_a_command_imports_no_library(arguments):
     assert loaded(HEAVY, *arguments) == []
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "transcribe", "export"])
+@pytest.mark.parametrize(
+    "arguments", [["doctor", "--list"], ["doctor", "--list", "--json"], ["explain", "R103", "M001"]]
+)
+def test_checks_are_listed_and_explained_without_a_library(arguments):
+    assert loaded(HEAVY, *arguments) == []
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "transcribe", "export", "doctor", "explain"])
 def test_help_of_a_long_command_imports_no_library(command):
     assert loaded(HEAVY, command, "--help") == []
 
