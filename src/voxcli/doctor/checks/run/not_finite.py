@@ -23,6 +23,9 @@ CAUSES = {
     "learning-rate": "the weights had gone astray",
     "memory": "it does not fit the memory",
 }
+OTHER = "the reason is not known"
+DATA = {"ctc-infeasible", "audio-not-finite", "audio-amplitude", "silent"}
+"""Causes that lie in an utterance."""
 LEAVE_OUT = "correct these utterances, or leave them out: their ids, one a line, in a file that [filter] exclude names"
 
 
@@ -60,48 +63,58 @@ class LossOrGradientNotFinite:
 
 def _of_incidents(record: Record, found: list[dict[str, Any]]) -> Iterator[Finding]:
     """The steps that could not be taken: which, why, and what became of them."""
-    first, last = found[0], found[-1]
-    culprits = {}
-    for one in found:
-        for culprit in one.get("culprits") or ():
-            if isinstance(culprit, dict) and culprit.get("id"):
-                culprits[str(culprit["id"])] = (str(culprit.get("cause")), str(culprit.get("reason")))
-    own = bool(culprits)
-    if not own:
-        ids = list(dict.fromkeys(str(name) for one in found for name in one.get("utterances") or ()))
-        from voxcli.doctor.suspects import suspects
-
-        culprits = {name: (cause, reason) for name, cause, reason in suspects(record, ids)}
-    ended = last["step"] > record.last_step and record.status in ("error", "crashed")
-    what = "loss" if first.get("incident") == "loss" else "gradient"
-    message = f"step {first['step']}: the {what} was {first.get('value') or 'not finite'}"
-    if first.get("parameter"):
-        message += f", first in {first['parameter']}"
-    if culprits:
+    ended = found[-1]["step"] > record.last_step and record.status in ("error", "crashed")
+    main = found[-1] if ended else found[0]  # what ended it, or what came first
+    culprits = _culprits(record, found)
+    causes = {cause for cause, _ in culprits.values()} | {str(one["cause"]) for one in found if one.get("cause")}
+    message = f"step {main['step']}: the {main['incident']} was {main.get('value') or 'not finite'}"
+    if main.get("parameter"):
+        message += f", first in {main['parameter']}"
+    if not culprits or (ended and main.get("cause")):
+        message += f": {CAUSES[main['cause']]}" if main.get("cause") in CAUSES else ""
+    elif len(culprits) == 1:
         name, (_, reason) = next(iter(culprits.items()))
         message += f", because of {name}: {reason}"
-        if len(culprits) > 1:
-            kinds = Counter(CAUSES.get(cause, "the reason is not known") for cause, _ in culprits.values())
-            message += f"; {len(culprits)} utterances in all (" + ", ".join(f"{n}: {c}" for n, c in kinds.items()) + ")"
-    course = "" if culprits and own else _explained(record, first)
-    message += course
-    message += (
-        ". The run ended there" if ended else ". The run went on without" + (" them" if culprits else " that step")
-    )
-    causes = {cause for cause, _ in culprits.values()}
+    else:
+        kinds = Counter(CAUSES.get(cause, OTHER) for cause, _ in culprits.values())
+        message += f", because of {len(culprits)} utterances in all: "
+        message += ", ".join(f"{count}: {kind}" for kind, count in kinds.most_common())
+    course = "" if causes & DATA else _explained(record, int(main["step"]))
+    left = "that step" if not culprits else "it" if len(culprits) == 1 else "them"
+    message += course + (". The run ended there" if ended else f". The run went on without {left}")
+    own = ended and main.get("cause") and main["cause"] not in DATA  # then no utterance is at fault
+    named = () if own else culprits
+    error = record.ends[-1].get("error") if ended and record.ends else None
+    said = error.get("help") if isinstance(error, dict) else None
     yield Finding(
         "error" if ended else "warning",
         message,
-        _help(record, causes, rising="rose" in course),
-        utterances=tuple(culprits) or tuple(str(name) for name in first.get("utterances") or ()),
-        where=f"step {first['step']}",
+        str(said or _help(record, causes, rising="rose" in course)),
+        utterances=tuple(named) or tuple(str(name) for name in main.get("utterances") or ()),
+        where=f"step {main['step']}",
     )
+
+
+def _culprits(record: Record, found: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Id -> (cause, reason): as the run found them, else by a look at the utterances of those steps."""
+    told = {
+        str(one["id"]): (str(one.get("cause")), str(one.get("reason")))
+        for entry in found
+        for one in entry.get("culprits") or ()
+        if isinstance(one, dict) and one.get("id")
+    }
+    if told or any(entry.get("cause") for entry in found):
+        return told
+    from voxcli.doctor.suspects import suspects
+
+    ids = list(dict.fromkeys(str(name) for entry in found for name in entry.get("utterances") or ()))
+    return {name: (cause, reason) for name, cause, reason in suspects(record, ids)}
 
 
 def _help(record: Record, causes: set[str], *, rising: bool) -> str:
     slower = f"{record.lower_rate()} with a longer warm-up"
     wider = 'train.mixed_precision="bf16", or "no" where the device has none'
-    if causes & {"ctc-infeasible", "audio-not-finite", "audio-amplitude", "silent"}:
+    if causes & DATA:
         return LEAVE_OUT
     if "fp16-overflow" in causes:
         return wider
@@ -112,18 +125,20 @@ def _help(record: Record, causes: set[str], *, rising: bool) -> str:
     return f"listen to the utterances that are named and read their transcripts; then {slower}"
 
 
-def _explained(record: Record, incident: dict[str, Any]) -> str:
+def _explained(record: Record, step: int) -> str:
     """What the course of the run before a step says about the cause."""
     import numpy as np
 
-    norms = record.column("grad_norm")[record.steps < int(incident["step"])]
+    norms = record.column("grad_norm")[record.steps < step]
     norms = norms[np.isfinite(norms)]
-    if len(norms) >= 20:
+    late = early = 0.0
+    if len(norms) >= SETTLING:
         late, early = float(np.median(norms[-5:])), float(np.median(norms[-len(norms) // 2 : -5]))
-        if early > 0 and late > NORM_RISE * early:
-            return (
-                f"; before, the gradient's norm rose from {early:.3g} to {late:.3g}, which points to the learning rate"
-            )
+    elif len(norms) >= 2:
+        late, early = float(norms[-1]) / NORM_RISE**3, float(norms[0])
+    if early > 0 and late > NORM_RISE * early:
+        late = late if len(norms) >= SETTLING else float(norms[-1])
+        return f"; before, the gradient's norm rose from {early:.3g} to {late:.3g}, which points to the learning rate"
     if record.train.get("mixed_precision") == "fp16":
         return "; the run was in float16, whose range ends at 65,504"
     return ""
@@ -159,7 +174,7 @@ def _of_figures(record: Record) -> Iterator[Finding]:
         message = f"step {step}: {'loss' if bad_loss[at] else 'gradient'} is {(loss if bad_loss[at] else norm)[at]}"
         why = f"{int(bad.sum())} of {len(bad)} logged steps"
     message += f" ({why})"
-    course = _explained(record, {"step": step})
+    course = _explained(record, step)
     message += course + (", and so it stayed: the weights are spoilt" if for_good else "")
     cure = ["a lower learning rate"] if "rose" in course else []
     cure += ["bf16=True instead of fp16=True"] if half else []

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import SET_ASIDE
+from voxcli.doctor.checks.thresholds import SET_ASIDE, SET_ASIDE_AUGMENTED
 from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
+AUGMENTED = "after augmentation"
+BROKEN = ("unreadable", "audio-not-finite", "audio-amplitude", "silent")
 KINDS = {
-    "frames": "labels that need more frames than the audio has",
-    "memory": "clips that do not fit the memory",
-    "cannot be read": "audio that cannot be read",
-    "damaged": "audio that cannot be read",
-    "does not exist": "audio that is missing",
-    "not numbers": "samples that are not numbers",
-    "silent": "silent audio",
-    "shorter than": "clips that are too short",
-    "ends before": "audio that ends too early",
+    "not numbers": "audio-not-finite",
+    "samples reach": "audio-amplitude",
+    "silent": "silent",
+    "does not fit the memory": "memory",
+    AUGMENTED: "augmented",
+    "frames": "ctc-infeasible",
+    "shorter than": "too-short",
+    "cannot be read": "unreadable",
+    "damaged": "unreadable",
+    "does not exist": "unreadable",
+    "ends before": "unreadable",
 }
-OTHER = "other reasons"
+"""What stands in a reason -> its kind."""
+WORDS = {
+    "audio-not-finite": "samples that are not numbers",
+    "audio-amplitude": "samples that are far too loud",
+    "silent": "silent audio",
+    "memory": "clips that do not fit the memory",
+    "augmented": "labels that need more frames than are left after augmentation",
+    "ctc-infeasible": "labels that need more frames than the audio has",
+    "too-short": "clips that are too short",
+    "unreadable": "audio that cannot be read",
+}
 
 
 class UtterancesSetAside:
@@ -55,14 +69,16 @@ class UtterancesSetAside:
                 continue
             known = (record.lock.get("data") or {}).get(split) or {}
             whole = known.get("utterances")
-            kinds = Counter(_kind(str(one.get("reason"))) for one in here.values())
-            words = ", ".join(f"{count}: {kind}" for kind, count in kinds.most_common())
+            kinds = Counter(_kind(one) for one in here.values())
+            words = ", ".join(f"{count}: {WORDS.get(kind, 'other reasons')}" for kind, count in kinds.most_common())
             of = f" of {whole}" if isinstance(whole, int) else ""
             share = len(here) / whole if isinstance(whole, int) and whole else 0.0
             named = f"{len(here)}{of} {split} utterances were set aside" + (f" ({share:.1%})" if share else "")
             first = next(iter(here.values()))
+            limit = SET_ASIDE_AUGMENTED if set(kinds) == {"augmented"} else SET_ASIDE
+            bad = share > limit or any(kinds[kind] for kind in BROKEN)
             yield Finding(
-                "warning" if share > SET_ASIDE else "note",
+                "warning" if bad else "note",
                 f"{named}: {words if len(here) > 1 else first.get('reason')}",
                 "culprits.jsonl says why for each; repair the files, or leave the ids out by [filter] exclude",
                 utterances=tuple(here),
@@ -70,5 +86,6 @@ class UtterancesSetAside:
             )
 
 
-def _kind(reason: str) -> str:
-    return next((kind for word, kind in KINDS.items() if word in reason), OTHER)
+def _kind(culprit: dict[str, Any]) -> str:
+    reason, cause = str(culprit.get("reason")), culprit.get("cause")
+    return next((kind for word, kind in KINDS.items() if word in reason), str(cause or "unknown"))
