@@ -265,9 +265,11 @@ def test_a_listener_that_raises_does_not_end_the_run(project: Project) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_utterances(project: Project) -> None:
-    result = project.run("train", "r.toml", "train.learning_rate=1e30", "train.warmup_steps=0").assert_code(1)
+    given = ("train.learning_rate=1e30", "train.warmup_steps=0", "--no-doctor")
+    result = project.run("train", "r.toml", *given).assert_code(1)
     assert "Traceback" not in result.err
     assert "step 2: the " in result.err
+    assert "lower train.learning_rate (1e+30 now)" in result.err
     incident = next(entry for entry in log_of(project) if "incident" in entry)
     assert len(incident["utterances"]) == 4
     for name in incident["utterances"]:

@@ -349,6 +349,56 @@ def test_a_silent_clip_is_no_culprit(data: Callable[..., Data]) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_a_step_with_nothing_else_leaves_the_weights(data: Callable[..., Data], backend: str) -> None:
+    made = data()
+    culprit = made.clip(3, text=LONG)
+    given = (f'backend.type="{backend}"', "train.per_device_train_batch_size=1", "train.gradient_accumulation_steps=1")
+    given += ("train.max_steps=16", "train.eval_steps=16", "train.save_steps=1", "train.save_total_limit=16")
+    run = made.take("r", *given, 'train.optim="adamw_torch"', "train.learning_rate=1e-3", infeasible=True)
+    assert set(run.reasons) == {culprit}
+    (step,) = [entry["step"] for entry in run.steps if entry["loss"] is None]
+    assert step == run.incidents[0]["step"]
+    if step > 1:
+        before, after = (
+            load_file(run.path / f"checkpoints/step-{number:06}/model.safetensors") for number in (step - 1, step)
+        )
+        assert all(torch.equal(weight, before[name]) for name, weight in after.items())
+
+
+LISTEN = """
+    from transformers import Trainer
+    from voxcli.api import hookimpl
+
+    @hookimpl
+    def vox_register(registry):
+        true = Trainer.log
+
+        def log(self, logs, *given, **more):
+            if "loss" in logs:
+                print("the Trainer's loss", logs["loss"])
+            return true(self, logs, *given, **more)
+
+        Trainer.log = log
+"""
+
+
+def test_trackers_of_the_trainer_get_losses_that_are_finite(
+    data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Trainer
+
+    monkeypatch.setattr(Trainer, "log", Trainer.log)
+    made = data()
+    made.clip(3, text=LONG)
+    made.project.write({"listen.py": LISTEN})
+    given = ('backend.type="transformers"', "train.logging_steps=1", "train.eval_steps=4", "--plugin", "listen.py")
+    run = made.take("r", *given, infeasible=True)
+    heard = [float(line.split()[-1]) for line in made.result.out.splitlines() if line.startswith("the Trainer's loss")]
+    assert len(run.incidents) == 1
+    assert heard == pytest.approx([entry["loss"] for entry in run.steps[:3]], rel=1e-3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_more_culprits_than_allowed_stop_the_run(data: Callable[..., Data], backend: str) -> None:
     made = data()
     names = {made.clip(number, text=LONG) for number in (1, 6, 11)}
@@ -494,30 +544,28 @@ SEVERAL = """
 """
 
 
-def test_two_processes_agree(data: Callable[..., Data]) -> None:
-    """The culprit is in one of them; both take the step again, and both know the id in the next epoch."""
-    made = data()
-    culprit = made.clip(3, text=LONG)
+def in_two_processes(made: Data, commands: list[list[str]]) -> subprocess.CompletedProcess[str]:
+    """Commands, one after the other, in two processes, with infeasible clips let through."""
     made.project.write({"several.py": SEVERAL})
-    size = "train.per_device_train_batch_size=8"  # an epoch is one step, however many processes there are
-    given = ["train", "r.toml", "--no-doctor", "--plugin", "planted.py", size, "train.gradient_accumulation_steps=1"]
-    runs = [[*given, f'name="{name}"', f'backend.type="{name}"'] for name in BACKENDS]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node=2",
-            "several.py",
-            json.dumps(runs),
-        ],
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "several.py"]
+    return subprocess.run(
+        [*launch, json.dumps(commands)],
         cwd=made.project.path,
         env={**os.environ, "PLANT": json.dumps({"infeasible": True})},
         capture_output=True,
         text=True,
         timeout=180,
     )
+
+
+def test_two_processes_agree(data: Callable[..., Data]) -> None:
+    """The culprit is in one of them; both take the step again, and both know the id in the next epoch."""
+    made = data()
+    culprit = made.clip(3, text=LONG)
+    size = "train.per_device_train_batch_size=8"  # an epoch is one step, however many processes there are
+    given = ["train", "r.toml", "--no-doctor", "--plugin", "planted.py", size, "train.gradient_accumulation_steps=1"]
+    runs = [[*given, f'name="{name}"', f'backend.type="{name}"'] for name in BACKENDS]
+    done = in_two_processes(made, runs)
     assert done.stdout.count("exit code 0") == 4, done.stderr
     alone = made.take("alone", size, infeasible=True)  # one process, twice the accumulation
     for name in BACKENDS:
@@ -531,6 +579,21 @@ def test_two_processes_agree(data: Callable[..., Data]) -> None:
         )
         for key, weight in alone.weights().items():
             torch.testing.assert_close(run.weights()[key], weight, rtol=1e-4, atol=2e-5)
+
+
+def test_a_process_that_keeps_nothing(data: Callable[..., Data]) -> None:
+    """Our loop goes on with what the others have; DistributedDataParallel would wait for it without end."""
+    made = data()
+    culprit = made.clip(3, text=LONG)
+    sizes = ["train.per_device_train_batch_size=1", "train.gradient_accumulation_steps=1", "train.max_steps=8"]
+    given = ["train", "r.toml", "--no-doctor", "--plugin", "planted.py", *sizes, "train.eval_steps=8"]
+    done = in_two_processes(made, [[*given, f'name="{name}"', f'backend.type="{name}"'] for name in BACKENDS])
+    assert (done.stdout.count("exit code 0"), done.stdout.count("exit code 1")) == (2, 2), done.stderr
+    run = Run(made.project.path / "runs/accelerate")
+    assert set(run.reasons) == {culprit}
+    assert all(entry["loss"] for entry in run.steps)
+    assert "one of the processes has nothing else in this step" in done.stderr
+    assert Run(made.project.path / "runs/transformers").incidents[-1]["goes_on"] is False
 
 
 @pytest.fixture

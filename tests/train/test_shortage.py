@@ -96,6 +96,16 @@ def test_it_is_patient_once_something_fitted() -> None:
         lose_all(shortage, a_step())
 
 
+def test_it_gives_up_where_every_utterance_was_set_aside_for_another_reason() -> None:
+    run = a_run()
+    run.culprits.left_out = lambda step: set("abcd")
+    shortage = Shortage(run)
+    for _ in range(module.MOST_EMPTY):
+        shortage.settled(a_step(), shortage.parts(a_step()))
+    with pytest.raises(TrainingError, match="21 steps in a row had no utterance left, all of them are set aside: a, b"):
+        shortage.settled(a_step(), shortage.parts(a_step()))
+
+
 def test_what_is_said_and_written_of_a_batch() -> None:
     run = a_run()
     shortage = Shortage(run)

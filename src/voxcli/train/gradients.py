@@ -189,6 +189,7 @@ class Gradients:
         if math.isfinite(grad_norm) and not self.nothing:
             assert self._taken is not None
             self._run.spikes.seen(step, grad_norm, self._taken.parts, self._watched(step))
+        self._taken = None  # its batches may go
         loss = math.nan if self.nothing else loss
         facts = {"loss": loss, "grad_norm": grad_norm, "audio_seconds": audio, "padded_seconds": padded}
         return facts, asked > 0
