@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -162,7 +163,13 @@ def _options(
     """The options that decide what is found, as they were given."""
     from voxcli.plugins.manager import files
 
-    given = {"--only": only or [], "--skip": skip or [], "--gpu": [gpu], "--ram": [ram], "--plugin": files()}
+    given: dict[str, Sequence[object]] = {
+        "--only": only or [],
+        "--skip": skip or [],
+        "--gpu": [gpu],
+        "--ram": [ram],
+        "--plugin": files(),
+    }
     pairs = [word for option, values in given.items() for value in values if value for word in (option, str(value))]
     return [*(["--full"] if full else []), *pairs]
 

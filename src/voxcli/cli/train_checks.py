@@ -10,6 +10,7 @@ from voxcli.errors import RecipeError
 from voxcli.recipe.where import nearest
 
 if TYPE_CHECKING:
+    from voxcli.data.corpus import Splits
     from voxcli.findings import Finding
     from voxcli.recipe.resolve import Recipe
 
@@ -19,14 +20,17 @@ GO_ON = "--no-doctor trains all the same; `vox doctor` looks at more, and `vox e
 def check(recipe: Recipe, *, resume: bool) -> None:
     """Say on stderr what the checks find. Raises `RecipeError` for errors; a run that is resumed only hears of them.
 
-    What cannot be opened (a model, a data set) is not said here: training opens it next and says so itself.
+    What cannot be opened (a model, a data set), and what reading the data says, is not said here: training opens them
+    next and says so itself.
     """
     from voxcli.doctor.context import Context
     from voxcli.doctor.examine import examine
 
-    known = {one.message for one in recipe.warnings}
-    report = examine(Context.of_recipe(recipe, training=True))
-    found = [one for made in report.made for one in made.findings if one.message not in known]
+    context = Context.of_recipe(recipe, training=True)
+    report = examine(context)
+    splits: Splits | None = context.opened("splits")
+    told = {one.message for one in (*recipe.warnings, *(splits.findings if splits is not None else ()))}
+    found = [one for made in report.made for one in made.findings if one.level == "error" or one.message not in told]
     errors = [one for one in found if one.level == "error"]
     if errors and not resume:
         _say([one for one in found if one.level != "error"], recipe)

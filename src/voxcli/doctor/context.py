@@ -166,7 +166,7 @@ class Context:
 
             if self.subject.path is None or "checkpoint" not in self.subject.kinds:
                 raise Unavailable("checkpoint")
-            return CheckpointFolder(self.subject.path)
+            return CheckpointFolder.open(self.subject.path)
 
         return self._once("checkpoint", opened)
 
@@ -187,6 +187,11 @@ class Context:
         from voxcli.plugins.manager import manager
 
         return manager()
+
+    def opened(self, name: str) -> Any:
+        """A part that a check has opened already; None where none has, or where it could not be."""
+        found = self._opened.get(name)
+        return None if isinstance(found, Unavailable) else found
 
     def without(self, *names: str) -> None:
         """Do without some parts that have not been opened: a check has said precisely why they cannot be."""

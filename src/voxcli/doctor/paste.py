@@ -129,7 +129,7 @@ def _masks(report: Report) -> Masks:
 
 def _tables(context: Context) -> Iterator[Table]:
     """The splits, where checks have listed them."""
-    if isinstance(context._opened.get("data", Unavailable()), Unavailable):
+    if context.opened("data") is None:
         return
     for split in SPLITS:
         with contextlib.suppress(Unavailable):
