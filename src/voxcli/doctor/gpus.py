@@ -49,7 +49,7 @@ class Gpus:
         if not known:
             return "an NVIDIA GPU"
         if len(self.found) == 1:
-            return known[0] if known[0].startswith(("an ", "a ")) else f"an {known[0]}"
+            return f"an {known[0]}" if known[0].startswith("NVIDIA") else f"a {known[0]}"
         return f"{len(self.found)} GPUs ({', '.join(known)})"
 
     @property
@@ -70,10 +70,11 @@ def look(root: Path, *, seconds: float) -> Gpus:
         found = found or _listed(done["list"]) or _shown(done["query"])
         if found:
             return Gpus(found, told or driver, "nvidia-smi")
-        if "no devices were found" not in f"{done['query'].out}{done['query'].err}".lower():
-            said = done["query"].last_line
+        if not _none(done["query"]) and done["query"].code != 0:
+            said = done["query"].complaint or done["query"].out.strip().partition("\n")[0]
             complaint = f"nvidia-smi gives no answer in {seconds:g} s" if done["query"].code is None else said
             complaint = complaint or f"nvidia-smi ends with {done['query'].ending}"
+            given = True  # a container has the program from its runtime, together with the GPU
     of_driver = tuple(Gpu(_model(path)) for path in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")))
     if of_driver:
         return Gpus(of_driver, driver, "/proc/driver/nvidia", complaint, given)
@@ -85,7 +86,8 @@ def look(root: Path, *, seconds: float) -> Gpus:
 def _queried(done: probing.Done) -> tuple[tuple[Gpu, ...], str | None]:
     """The rows of the query, and the driver's version."""
     found: list[Gpu] = []
-    driver = None
+    header = re.search(r"Driver Version: (\d+\.\d+(?:\.\d+)?)", done.out)
+    driver = header[1] if header else None
     for line in done.out.splitlines() if done.code == 0 else ():
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) < len(_QUERY) or not re.fullmatch(r"\d+(\.\d+)+", cells[-4]):
@@ -106,7 +108,11 @@ def _listed(done: probing.Done) -> tuple[Gpu, ...]:
 
 def _shown(done: probing.Done) -> tuple[Gpu, ...]:
     """An answer in no known form is an answer."""
-    return (Gpu("an NVIDIA GPU"),) if done.code == 0 and "nvidia" in done.out.lower() else ()
+    return (Gpu("NVIDIA GPU"),) if done.code == 0 and done.out.strip() and not _none(done) else ()
+
+
+def _none(done: probing.Done) -> bool:
+    return "no devices were found" in f"{done.out}{done.err}".lower()
 
 
 def _bytes(cell: str) -> int | None:

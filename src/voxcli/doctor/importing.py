@@ -21,14 +21,14 @@ def main(names: Sequence[str]) -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for name in names:
-        _tell(out, {"name": name})
+        tell(out, {"name": name})
         begin = time.perf_counter()
         made: dict[str, Any] = {"name": name, "failure": None, "facts": {}}
         try:
             made["facts"] = _LOOKS.get(name, _plain)(name)
         except (Exception, SystemExit) as error:  # whatever a library raises is what is asked for
             made["failure"] = failure(error)
-        _tell(out, {**made, "seconds": time.perf_counter() - begin})
+        tell(out, {**made, "seconds": time.perf_counter() - begin})
     os._exit(0)
 
 
@@ -56,7 +56,8 @@ def failure(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _tell(out: Any, content: dict[str, Any]) -> None:
+def tell(out: Any, content: dict[str, Any]) -> None:
+    """A line of JSON, at once."""
     out.write(json.dumps(content) + "\n")
     out.flush()
 

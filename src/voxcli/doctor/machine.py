@@ -153,7 +153,8 @@ class Machine:
             except urllib.error.HTTPError:
                 said.append(None)
             except (OSError, ValueError) as error:
-                said.append(str(getattr(error, "reason", error)))
+                reason = getattr(error, "reason", error)
+                said.append(getattr(reason, "strerror", None) or str(reason))
 
         # a thread, because looking a name up has no time limit of its own
         asking = threading.Thread(target=ask, daemon=True)
@@ -176,7 +177,7 @@ def imported(groups: Iterable[list[str]], *, seconds: float) -> dict[str, Import
                 begun = None
         if begun is not None:
             how: Literal["hangs", "crashes"] = "hangs" if done.code is None else "crashes"
-            message = f"no answer in {seconds:g} s" if how == "hangs" else f"{done.ending} {done.last_line}".strip()
+            message = f"no answer in {seconds:g} s" if how == "hangs" else f"{done.ending} {done.complaint}".strip()
             found[begun] = Imported(begun, version(begun), Failure(how, message))
     return found
 

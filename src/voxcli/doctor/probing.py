@@ -44,10 +44,9 @@ class Done:
         return f"exit code {self.code}"
 
     @property
-    def last_line(self) -> str:
-        """The last line of what it complained of, else of what it said."""
-        lines = [line.strip() for text in (self.err, self.out) for line in text.splitlines()[::-1] if line.strip()]
-        return lines[0] if lines else ""
+    def complaint(self) -> str:
+        """The last line that it wrote to stderr."""
+        return next((line.strip() for line in self.err.splitlines()[::-1] if line.strip()), "")
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -6,18 +6,18 @@ In `vox` itself another plugin may have imported torch before, and the second on
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 from voxcli.doctor.checks.thresholds import HEAVY
-from voxcli.doctor.importing import failure
+from voxcli.doctor.importing import failure, tell
+from voxcli.plugins.manager import import_file
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,8 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     kind, target = arguments
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    for name in ("typer", "voxcli.plugins.manager"):  # what every command has imported anyway
-        importlib.import_module(name)
+    importlib.import_module("typer")  # which every command has imported anyway, as it has the manager
 
     watch = Watch()
     sys.meta_path.insert(0, watch)
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     begin = time.perf_counter()
     failed = None
     try:
-        plugin = _from_file(target) if kind == "file" else EntryPoint("plugin", target, "voxcli").load()
+        plugin = import_file(Path(target)) if kind == "file" else EntryPoint("plugin", target, "voxcli").load()
         register = getattr(plugin, "vox_register", None)
         if register is not None:
             register(recorder)
@@ -45,11 +44,15 @@ def main(arguments: Sequence[str]) -> None:
         failed = failure(error)
     seconds = time.perf_counter() - begin
     sys.meta_path.remove(watch)
-    print(json.dumps({"seconds": seconds, "heavy": watch.found, "failure": failed}), file=out, flush=True)
+    tell(out, {"seconds": seconds, "heavy": watch.found, "failure": failed})
     if failed is None:
         components = [one for one in map(_component, recorder.added) if one is not None]
-        print(json.dumps({"components": components}), file=out, flush=True)
+        tell(out, {"components": components})
     os._exit(0)
+
+
+_BETWEEN = ("importlib", "voxcli.plugins")
+"""What stands between an import statement and the module it imports, and before the plugin."""
 
 
 class _Recorder:
@@ -101,20 +104,10 @@ def _chain() -> list[str]:
     frame = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__") != __name__:
         name = str(frame.f_globals.get("__name__", ""))
-        if not frame.f_code.co_filename.startswith("<frozen") and not name.startswith("importlib"):
+        if not frame.f_code.co_filename.startswith("<frozen") and not name.startswith(_BETWEEN):
             chain.append(f"{name}:{frame.f_lineno}")
         frame = frame.f_back  # type: ignore[assignment]
     return chain[::-1]
-
-
-def _from_file(path: str) -> Any:
-    spec = importlib.util.spec_from_file_location("vox_plugin_file", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["vox_plugin_file"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _component(added: tuple[str, str, str]) -> dict[str, Any] | None:

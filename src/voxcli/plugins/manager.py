@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -100,15 +101,11 @@ class Manager:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         log.info("plugin file %s (sha256 %s)", path, digest[:16])
         plugin = Plugin(path.stem, str(path), digest[:12], file=path)
-        module_name = f"vox_plugin_{path.stem.replace('-', '_')}"
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise PluginError(f"--plugin {path} is not a Python file", help="its name has to end in .py")
         begin = time.perf_counter()
-        plugin.module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = plugin.module  # so that its components can be imported and pickled by name
         try:
-            spec.loader.exec_module(plugin.module)
+            plugin.module = import_file(path)
+        except PluginError:
+            raise
         except (Exception, SystemExit) as error:  # the user's own file: said with its reason, and nothing else runs
             raise PluginError(f"--plugin {path} fails to import: {type(error).__name__}: {error}") from error
         plugin.import_seconds = time.perf_counter() - begin
@@ -151,6 +148,18 @@ class Manager:
     def misfits(self) -> Iterator[Misfit]:
         """Functions of plugins that were meant to be hooks and never will be."""
         return misfits(self.plugins)
+
+
+def import_file(path: Path) -> ModuleType:
+    """The module that a plugin file makes. Raises what the file raises."""
+    name = f"vox_plugin_{path.stem.replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"--plugin {path} is not a Python file", help="its name has to end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that its components can be imported and pickled by name
+    spec.loader.exec_module(module)
+    return module
 
 
 def _refuse(plugin: Plugin, error: BaseException) -> None:

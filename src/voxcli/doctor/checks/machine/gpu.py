@@ -82,11 +82,13 @@ def _unused(gpus: Gpus, facts: dict[str, object]) -> Finding:
             help = f"a newer driver; or {help}"
         return Finding("warning", message, help, where=gpus.seen)
     if gpus.driver is None and not gpus.found:
-        message = f"{build} sees no GPU, because no NVIDIA driver is loaded for {gpus.names}: {slow}"
+        message = f"{build} sees no GPU: this machine has {gpus.names}, and no NVIDIA driver is loaded: {slow}"
         help = "install the NVIDIA driver (on Ubuntu `sudo ubuntu-drivers install`), restart, then run `nvidia-smi`"
         return Finding("warning", message, help, where=gpus.seen)
     said = facts["said"]
-    reason = " ".join(str(said[0]).split()) if isinstance(said, list) and said else "without a reason"
+    reason = " ".join(str(said[0]).split()) if isinstance(said, list) and said else "it does not say why"
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        reason += f" (CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']})"
     help = f"`nvidia-smi` and `python -c 'import torch; torch.cuda.init()'` say more; else {_install(gpus)}"
     return Finding("warning", f"{build} does not see {gpus.names}: {reason}: {slow}", help, where=gpus.seen)
 

@@ -46,8 +46,8 @@ class LibraryDoesNotImport:
             others = [other for other, cause in causes.items() if cause == name and other != name]
             with_it = f"; with it: {', '.join(others)}" if others else ""
             version = f" {one.version}" if one.version else ""
-            verb = {"raises": "cannot be imported", "crashes": "crashes when it is imported"}
-            what = verb.get(one.failure.how, "does not end to be imported")
+            verb = {"raises": "cannot be imported", "crashes": "crashes", "hangs": "hangs"}[one.failure.how]
+            what = verb if one.failure.how == "raises" else f"{verb} when it is imported"
             yield Finding(
                 "error", f"{name}{version} {what}: {one.failure.message}{with_it}", _help(one), where=one.failure.place
             )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import voxcli
 from voxcli.api import Finding
 from voxcli.errors import VoxError
 from voxcli.findings import About
@@ -83,8 +86,9 @@ def _help(plugin: Plugin) -> str:
 
 
 def _component_help(plugin: Plugin, one: dict[str, str | None]) -> str:
-    if one["missing"]:
-        return f"`pip install {str(one['missing']).partition('.')[0]}` if that is its name on PyPI"
+    missing = (one["missing"] or "").partition(".")[0]
+    if missing and missing != plugin.target.partition(":")[0].partition(".")[0]:
+        return f"`pip install {missing}` if that is its name on PyPI"
     return f"`pip install --upgrade {plugin.distribution}`, or report it there"
 
 
@@ -99,5 +103,6 @@ def _place(error: BaseException | None) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
-    own = [frame for frame in frames if not frame.filename.startswith("<frozen") and "voxcli" not in frame.filename]
+    ours = ("<frozen", str(Path(importlib.__file__).parent), str(Path(voxcli.__file__).parent))
+    own = [frame for frame in frames if not frame.filename.startswith(ours)]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
