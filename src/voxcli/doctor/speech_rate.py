@@ -7,6 +7,7 @@ length, which a few wrong rows do not move. What is left over is compared as a l
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def unexpected(letters: Floats, durations: Floats) -> NDArray[np.int8]:
     if usable.sum() < RATE_FROM:
         return found
     x, y = letters[usable], durations[usable]
-    expected = _expected(x, y)
+    expected = _line(x, y)(x)
     left = np.log(y / expected)
     spread = 1.4826 * float(np.median(np.abs(left - np.median(left))))
     limit = max(np.log(RATE_RATIO), RATE_DEVIATIONS * spread)
@@ -51,16 +52,22 @@ def unexpected(letters: Floats, durations: Floats) -> NDArray[np.int8]:
     return found
 
 
-def _expected(letters: Floats, durations: Floats) -> Floats:
-    """Durations by the straight line through the medians, s; never below a tenth of a second."""
+def lengths_expected(letters: Floats, durations: Floats, *, without: NDArray[np.bool_]) -> Floats | None:
+    """How long each text is expected to take, by all rows but some; None where too few are left. Shape (rows,)."""
+    usable = (letters > 0) & (durations > 0) & ~without
+    if usable.sum() < RATE_FROM:
+        return None
+    return _line(letters[usable], durations[usable])(letters)
+
+
+def _line(letters: Floats, durations: Floats) -> Callable[[Floats], Floats]:
+    """Letters -> s by the straight line through the medians; never below a tenth of a second."""
     order = np.argsort(letters, kind="stable")
     groups = np.array_split(order, min(_GROUPS, len(order) // 5))
     x = np.asarray([np.median(letters[group]) for group in groups])
     y = np.asarray([np.median(durations[group]) for group in groups])
-    if len(np.unique(x)) < 3:
-        return np.full(len(letters), float(np.median(durations)))
     sides = np.stack([1.0 / y, x / y], axis=1)  # relative errors: long texts must not decide for short ones
     (pause, rate), *_ = np.linalg.lstsq(sides, np.ones(len(x)), rcond=None)
-    if rate <= 0:
-        return np.full(len(letters), float(np.median(durations)))
-    return np.asarray(np.maximum(max(float(pause), 0.0) + rate * letters, 0.1))
+    if len(np.unique(x)) < 3 or rate <= 0:  # texts of one length, or lengths that say nothing
+        pause, rate = np.median(durations), 0.0
+    return lambda given: np.maximum(max(float(pause), 0.0) + float(rate) * given, 0.1)

@@ -121,6 +121,18 @@ def one_long(project: Project) -> Sequence[str]:
     return arguments
 
 
+def cut(project: Project) -> Sequence[str]:
+    """A recording of 5 s, cut at the 3 s that the model takes; its text stays."""
+    import soundfile
+
+    texts = [*TEXTS[:3], " ".join(TEXTS[100:105]), *TEXTS[3:52]]
+    arguments = planted(lambda rows: rows[3].update(duration=""), kind="whisper", texts=texts)(project)
+    path = project.path / "data" / THIRD
+    audio, rate = soundfile.read(path, dtype="float32")
+    soundfile.write(path, audio[: 3 * rate], rate)
+    return arguments
+
+
 def uneven(project: Project) -> Sequence[str]:
     """Clips of 0.5 s and of 4 s in batches of 12 clips."""
     texts = [" ".join(TEXTS[number : number + 3]) if number % 5 == 0 else TEXTS[number][:5] for number in range(52)]
@@ -330,7 +342,14 @@ FAULTS = [
         planted(filter={"max_duration": 1.2}),
         "D070",
     ),
-    Fault("longer-than-the-window", planted(first(12, duration="3.4"), kind="whisper"), "D070", fixable=True),
+    Fault(
+        "longer-than-the-window",
+        planted(first(12, duration="3.4"), kind="whisper"),
+        "D075",
+        ALL_TRAIN[:12],
+        fixable=True,
+    ),
+    Fault("cut-at-the-window", cut, "D076", (THIRD,), fixable=True),
     Fault(
         "early-stopping-without-validation",
         planted(

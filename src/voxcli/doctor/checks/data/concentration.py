@@ -21,7 +21,7 @@ class FewRecordingsHoldMost:
 
     Repair: cut long recordings into utterances, leave them out, or set `[filter] max_duration`.
 
-    Sources: Gini-like shares of recordings as in icefall's and Lhotse's `describe`; FEW_RECORDINGS was measured.
+    Sources: measured here on seven real data sets, see FEW_RECORDINGS.
     """
 
     code: ClassVar[str] = "D050"

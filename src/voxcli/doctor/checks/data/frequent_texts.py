@@ -21,7 +21,7 @@ class FrequentText:
 
     Repair: look at a few of them; leave them out where nobody says it.
 
-    Sources: hallucinated subtitle credits, openai/whisper discussion 679 and arXiv 2402.08021.
+    Sources: phrases that Whisper makes up, Koenecke et al. 2024 (arXiv 2402.08021).
     """
 
     code: ClassVar[str] = "D022"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from voxcli.api import SPLITS, Finding, Fix
+from voxcli.api import SPLITS, Finding
 from voxcli.doctor.checks.thresholds import LOST, LOST_BY_KEY
 from voxcli.findings import About
 
 if TYPE_CHECKING:
+    from voxcli.api import Split
     from voxcli.doctor.context import Context
 
 _CHOSEN = ("filter.exclude", "filter.languages")  # what they leave out is meant
@@ -58,23 +59,30 @@ class MuchLeftOut:
             for drop in drops:
                 share = max(drop.duration / seconds if seconds else 0.0, drop.count / utterances)
                 by_key = drop.key not in ("", "filter.min_characters")
-                if share <= (LOST_BY_KEY if by_key else LOST):
+                if share <= (LOST_BY_KEY if by_key else LOST) or " that the model " in drop.reason:
                     continue
-                too_long = "that the model takes in one piece" in drop.reason
-                longest = context.limits.max_duration if too_long else 0.0
                 yield Finding(
                     "warning",
                     f"{of(drop.count, utterances)} of the {split} split ({clock(drop.duration)} of {clock(seconds)}) "
                     f"are left out, {drop.reason}",
-                    f"cut them where nobody speaks; or [filter] max_duration = {longest:g}, where that is meant"
-                    if too_long
-                    else f"raise or remove {drop.key}"
-                    if by_key
-                    else "mend the rows, or leave them out with [filter] exclude",
+                    f"raise or remove {drop.key}" if by_key else "mend the rows, or leave them out",
                     path=_path(drop.key),
-                    utterances=drop.examples if drop.count == len(drop.examples) else (),
-                    fix=Fix({"filter.max_duration": longest}) if too_long else None,
+                    utterances=self._ids(context, split, drop.key),
                 )
+
+    def _ids(self, context: Context, split: Split, key: str) -> tuple[str, ...]:
+        """All that a key leaves out of a split, in the order of `[filter]`."""
+        from voxcli.data.filters import checks_of
+        from voxcli.doctor.rows import named
+
+        data = context.data
+        table = data.listed(split)
+        for check in checks_of(data.filter, transcripts=data.transcripts, unicode_form=data.text.unicode_form):
+            hit = check.hit(table)
+            if check.key == key and hit.any():
+                return named(table, hit)
+            table = table.select(~hit)
+        return ()
 
 
 def _chosen(context: Context) -> tuple[str, ...]:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class SpeakersOverlap:
     """Speakers stand in two splits, although `[holdout] speakers_apart` says that they do not.
 
-    Why: a model knows the voices it has heard. Scores for known speakers are better than what strangers will see; on
-    small sets by half.
+    Why: a model knows the voices it has heard. Scores for known speakers are better than what strangers
+    will see.
 
     Repair: leave the speaker out of one of the splits, or let `[holdout]` cut them by speaker.
 
-    Sources: LibriSpeech and Common Voice keep speakers apart (arXiv 1912.06670, section 4).
+    Sources: LibriSpeech keeps its speakers apart (Panayotov et al., ICASSP 2015).
     """
 
     code: ClassVar[str] = "D032"

@@ -20,7 +20,7 @@ class TextsOverlap:
 
     Repair: cut the splits by text, as `[holdout]` does, or leave the training utterances out.
 
-    Sources: Common Voice's splits share no sentence for this reason (arXiv 1912.06670, section 4). Short phrases that
+    Sources: leakage, Kaufman et al. 2012; Common Voice's CorporaCreator takes one clip a sentence unless told otherwise. Short phrases that
     recur in any sample of the same source are told as a note: CHANCE says which count as such.
     """
 
