@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from voxcli.testing import Project, Result, tones
 from voxcli.testing_models import tiny_ctc, tiny_whisper
+from voxcli.train.gradients import Gradients
 
 BACKENDS = ("accelerate", "transformers")
 TEXTS = ("one", "two", "six", "ten")
@@ -427,6 +428,34 @@ def test_a_model_that_the_learning_rate_broke_is_no_clips_fault(data: Callable[.
     (incident,) = [entry for entry in run.incidents if entry["incident"] != "spike"]
     assert (incident["cause"], incident["goes_on"], incident["culprits"]) != ("unknown", True, [])
     assert incident["cause"] == "learning-rate"
+
+
+def test_data_that_are_all_too_loud_are_said_to_be(data: Callable[..., Data]) -> None:
+    made = data("whisper")
+    for number in range(16):
+        made.clip(number, samples=tones(TEXTS[number % 4]) * np.float32(1e30))
+    result = made.tried("r", audio=True).assert_code(1)
+    assert "its samples reach 3" in result.err
+    assert "All of the data have it: export their audio again, scaled to -1 … 1" in result.err
+    (incident,) = Run(made.project.path / "runs/r").incidents
+    assert incident["cause"] == "audio-amplitude"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_backend_that_can_compute_nothing_alone_stops_with_the_batch(
+    data: Callable[..., Data], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with DeepSpeed and FSDP, whose forward pass waits for the other processes."""
+    begin, given = Gradients.__init__, {"alone": False, "repeatable": False}
+    monkeypatch.setattr(Gradients, "__init__", lambda self, run, **more: begin(self, run, **more | given))
+    made = data()
+    culprit = made.clip(3, text=LONG)
+    whole = ("train.gradient_accumulation_steps=4", f'backend.type="{backend}"')
+    result = made.tried("r", *whole, infeasible=True).assert_code(1)
+    assert "this backend can compute no utterance alone; the batch: " in result.err
+    run = Run(made.project.path / "runs/r")
+    assert not run.culprits
+    assert culprit in run.incidents[0]["utterances"]
 
 
 def test_what_is_finite_alone_but_not_together_stops_the_run(data: Callable[..., Data]) -> None:

@@ -189,7 +189,8 @@ class Culprits:
         elif not repeatable:
             why = "this backend can compute no utterance alone"
         elif doubted and not any(sound) and (sound or len(utterances) == len(doubted) > 1):
-            why = "every utterance gives that alone, and so do others: it is the model, not a clip"
+            first = next((f" ({one.id}: {one.reason})" for one in found if one.cause != "unknown"), "")
+            why = f"every utterance gives that alone, and so do others: it is the model, not a clip{first}"
         elif not found and any(one.together for one in everyone):
             why = "each utterance alone is finite, and all of them together are not"
         elif not found and self._again:
@@ -204,11 +205,11 @@ class Culprits:
         )
 
     def _cause(self, everyone: Sequence[Testimony], found: Sequence[Culprit], weight: str | None) -> causes.Cause:
-        if found and all(one.cause == "fp16-overflow" for one in found):
-            return "fp16-overflow"
-        run = self._run
+        run, only = self._run, found[0].cause if len({one.cause for one in found}) == 1 else "unknown"
         large = weight is not None or max(one.largest for one in everyone) > LARGEST_WEIGHT
-        return "learning-rate" if run.state.step and (large or run.spikes.rose()) else "unknown"
+        if only != "fp16-overflow" and run.state.step and (large or run.spikes.rose()):
+            return "learning-rate"
+        return only
 
     def _set_aside(self, found: Sequence[Culprit], what: str, epoch: int) -> TrainingError | None:
         """Write and say who is at fault; the error where there are more than the recipe allows."""

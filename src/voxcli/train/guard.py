@@ -102,6 +102,8 @@ def _remedy(cause: str, train: Train) -> str:
         )
     if cause == "fp16-overflow":
         return 'float16 overflows where float32 does not: train.mixed_precision = "bf16" or "no"'
+    if cause in _REPAIRS:
+        return f"All of the data have it: {_REPAIRS[cause]}"
     return "Usual causes: too high a train.learning_rate, fp16, or a checkpoint that is broken itself"
 
 
