@@ -75,7 +75,7 @@ def test_a_recipe_that_does_not_resolve(project):
     result = project.run("doctor", "bad.toml").assert_code(2)
     assert "error[R005]: [train] has no key 'max_stepz'\n  --> bad.toml:12\n  12 | max_stepz = 100\n" in result.out
     assert "error[R004]: no dataset is called 'manifesto'" in result.out
-    assert "they need a recipe that resolves" in result.out
+    assert "checks, which need a recipe that resolves" in result.out
     assert "next: vox explain R0" in result.out
     project.run("doctor", "bad.toml", "--skip", "R").assert_code(2)
     told = json.loads(project.run("doctor", "bad.toml", "--json").assert_code(2).out)

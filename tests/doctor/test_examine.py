@@ -59,7 +59,7 @@ def test_what_is_unavailable_at_first_is_not_looked_at(acme):
     report = told(project)
     assert report["findings"] == []
     assert report["checks"]["skipped"] == ["ACME001"]
-    assert report["not_looked_at"] == ["ACME001: it needs the log of a run"]
+    assert report["not_looked_at"] == ["ACME001, which needs the log of a run"]
 
 
 @pytest.mark.parametrize(

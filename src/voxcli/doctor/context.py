@@ -43,6 +43,8 @@ CODES = {
     "checkpoint": "C100",
 }
 """Under which code it is said that a part cannot be opened. Each has a check of that code, for its documentation."""
+OF_THE_MODEL = ("R120", "R121")
+"""Codes of what belongs to the recipe's `[model] checkpoint`."""
 
 
 class Unavailable(Exception):
@@ -213,11 +215,12 @@ class Context:
                 self._opened[name] = Unavailable(name)
             except VoxError as error:
                 code = CODES.get(name.partition(" ")[0], "")
-                self._tell([Finding("error", error.message, error.help, code=code)])
+                path = ("model", "checkpoint") if code in OF_THE_MODEL else ()
+                self._tell([Finding("error", error.message, error.help, code=code, path=path)])
                 self._opened[name] = Unavailable(name)
         found = self._opened[name]
         if isinstance(found, Unavailable):
-            raise Unavailable(name) from found
+            raise Unavailable(*found.args) from found  # names what was missing first
         result: _T = found
         return result
 

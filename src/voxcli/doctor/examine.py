@@ -100,14 +100,25 @@ class Examination:
 
     def run(self) -> Report:
         """Make every check that was not made yet."""
-        if "recipe" in self.context.subject.kinds:  # whether it resolves is told, whichever checks were asked for
-            with contextlib.suppress(Unavailable):
-                _ = self.context.recipe
+        lacks_recipe = self._lacks_recipe()
         with self.context.progress.task("examining", total=len(self._chosen), unit="checks") as bar:
             for check, registration in self._chosen[len(self._made) :]:
-                self._made.append(self._make(check, registration))
+                if lacks_recipe:  # every check of a recipe needs it: spares what they import before they ask for it
+                    self._made.append(Made(check, registration.distribution, skipped=True, needs="recipe"))
+                else:
+                    self._made.append(self._make(check, registration))
                 bar.advance(1)
         return self.report()
+
+    def _lacks_recipe(self) -> bool:
+        """Whether the recipe does not resolve, which is told whichever checks were asked for."""
+        if "recipe" not in self.context.subject.kinds:
+            return False
+        try:
+            _ = self.context.recipe
+        except Unavailable:
+            return True
+        return False
 
     def report(self) -> Report:
         """What was found so far, also within a check that was interrupted."""

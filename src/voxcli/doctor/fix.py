@@ -69,9 +69,10 @@ def repair(report: Report) -> Repair:
         return _of_data(report, fixable)
     if "recipe" in kinds:
         return _OfRecipe(report).repair(fixable)
-    if "run" in kinds and report.context.subject.path is not None:
-        edit(report.context.subject.path / "recipe.toml", {})  # refuses the record of a run
-    return Repair(said=tuple(_by_hand(finding) for finding in fixable))
+    said = [_by_hand(finding) for finding in fixable]
+    if "run" in kinds:
+        said.insert(0, "a run's own recipe is its record, and stays as it is: change the recipe that it was made from")
+    return Repair(said=tuple(said))
 
 
 def _by_hand(finding: Finding) -> str:

@@ -13,6 +13,7 @@ from voxcli.recipe.render import source
 from voxcli.recipe.where import dotted
 
 NAMED = 5  # utterances on the screen; --json has all
+MANY = 8  # checks that could not be made are counted beyond, not named
 
 HEADINGS: dict[About, str] = {
     "machine": "this machine",
@@ -30,6 +31,7 @@ NEEDS = {
     "recipe": "a recipe that resolves",
     "limits": "the limits of a model",
     "config": "the config of a model",
+    "torch": "a torch that can be imported",
     "skeleton": "a model that can be built",
     "bundle": "a model that can be built",
     "data": "data that can be listed",
@@ -98,9 +100,12 @@ def not_looked_at(report: Report) -> Iterator[str]:
     needs: dict[str, list[str]] = {}
     for made in report.skipped:
         part = made.needs.partition(" ")[0]
-        needs.setdefault(NEEDS.get(part, part), []).append(made.check.code)
+        needs.setdefault(NEEDS.get(part, f"what could not be opened ({part})"), []).append(made.check.code)
     for need, codes in needs.items():
-        yield f"{', '.join(codes)}: {'they need' if len(codes) > 1 else 'it needs'} {need}"
+        if len(codes) > MANY:
+            yield f"{len(codes)} checks, which need {need}"
+        else:
+            yield f"{', '.join(codes)}, which {'need' if len(codes) > 1 else 'needs'} {need}"
     yield from report.context.not_looked_at
     if report.remaining:
         yield f"{counted(report.remaining, 'check')} more: interrupted"
