@@ -21,13 +21,12 @@ from typing import Any, ClassVar, Literal
 
 from voxcli.doctor import control_groups, gpus, probing
 
-STACK = (
-    "numpy", "pyarrow", "soundfile", "soxr", "pydantic", "jiwer", "torch", "safetensors", "tokenizers", "transformers",
-    "accelerate", "datasets", "bitsandbytes", "peft",
-)  # fmt: skip
+WITHOUT_TORCH = ("numpy", "pyarrow", "soundfile", "soxr", "pydantic", "jiwer", "datasets", "av")
+WITH_TORCH = ("torch", "safetensors", "tokenizers", "transformers", "accelerate", "bitsandbytes", "peft")
+STACK = (*WITHOUT_TORCH, *WITH_TORCH)
 """What voxcli imports, in an order in which a failure is seen first where it belongs."""
 OPTIONAL = ("av",)
-"""What it imports where it is installed."""
+"""What it imports only where it is installed."""
 COMPANIONS = ("torchaudio", "torchvision", "torchcodec")
 """Built for one version of torch and one CUDA, never needed by voxcli; transformers imports them where they exist."""
 
@@ -79,9 +78,10 @@ class Machine:
         """Every library that voxcli or transformers would import here; those of `COMPANIONS` and `OPTIONAL` only where
         they are installed. A library behind one that crashed or hung is left out.
         """
-        stack = [*self.stack, *(name for name in OPTIONAL if exists(name))]
-        companions = [name for name in COMPANIONS if exists(name)]
-        return imported([stack, *([name] for name in companions)], seconds=self.import_seconds)
+        stack = [name for name in self.stack if name not in OPTIONAL or exists(name)]
+        groups = [[name for name in stack if (name in WITH_TORCH) is with_torch] for with_torch in (True, False)]
+        groups += [[name] for name in COMPANIONS if exists(name)]
+        return imported(groups, seconds=self.import_seconds)
 
     @cached_property
     def torch(self) -> Imported | None:

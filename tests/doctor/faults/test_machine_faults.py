@@ -39,9 +39,14 @@ def companion(name: str, *, whole: bool = False) -> Around:
     def around(project: Project, patch: pytest.MonkeyPatch) -> None:
         distribution(project, patch, name, "2.9.1", LINKED_TO_CUDA)
         if not whole:
+            cpu_build(project, patch)
             machine(patch, stack=("torch",))
 
     return around
+
+
+def cpu_build(project: Project, patch: pytest.MonkeyPatch) -> None:
+    torch(project, patch, version="2.9.1+cpu", cuda=None)
 
 
 def quantization(source: str | None) -> Around:
@@ -71,12 +76,14 @@ def one_gpu(project: Project, patch: pytest.MonkeyPatch) -> None:
 
 
 def on_the_bus(project: Project, patch: pytest.MonkeyPatch) -> None:
+    cpu_build(project, patch)
     root(project, patch, PCI)
     patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 def no_driver(project: Project, patch: pytest.MonkeyPatch) -> None:
-    on_the_bus(project, patch)
+    root(project, patch, PCI)
+    patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     torch(project, patch)
 
 
@@ -152,6 +159,7 @@ def full(project: Project, patch: pytest.MonkeyPatch) -> None:
 
 
 def threads(project: Project, patch: pytest.MonkeyPatch) -> None:
+    cpu_build(project, patch)
     patch.setenv("OMP_NUM_THREADS", "999")
 
 
@@ -186,6 +194,7 @@ FAULTS = [
         "torchaudio-for-cuda", only("M001", "M002"), "M002", around=companion("torchaudio", whole=True), spawn=True,
     ),
     Fault("torchcodec-for-cuda", only("M002"), "M002", around=companion("torchcodec")),
+    Fault("torchvision-for-cuda", only("M002"), "M002", around=companion("torchvision")),
     Fault("bitsandbytes-does-not-import", only("M003"), "M003", around=quantization(LINKED_TO_CUDA)),
     Fault("bitsandbytes-without-its-library", only("M003"), "M003", around=quantization(None)),
     Fault("bitsandbytes-without-cuda", only("M003"), "M003", around=no_backend),
@@ -237,6 +246,7 @@ def no_gpu(project: Project, patch: pytest.MonkeyPatch) -> None:
 
 def shared_host(project: Project, patch: pytest.MonkeyPatch) -> None:
     """A container on a machine whose GPUs are for others."""
+    cpu_build(project, patch)
     root(project, patch, {**PCI, ".dockerenv": "", "proc/driver/nvidia/gpus/0/information": "Model: NVIDIA L4\n"})
 
 

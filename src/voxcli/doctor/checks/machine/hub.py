@@ -14,6 +14,7 @@ from voxcli.findings import About
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
+HUB = "https://huggingface.co"
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 CACHES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME")
 YES = ("1", "on", "yes", "true")
@@ -53,15 +54,16 @@ class NothingToLoadFrom:
             help += "; checkpoints in local folders are loaded all the same"
             yield Finding("warning" if named is not None else "note", message, help)
             return
-        endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/")
-        if cached and not endpoint:
+        endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
+        if cached and endpoint == HUB:
             return
-        problem = context.machine.hub(endpoint or "https://huggingface.co")
+        problem = context.machine.hub(endpoint)
         if problem is None:
             return
-        if endpoint:
+        if endpoint != HUB:
             message = f"HF_ENDPOINT={endpoint} does not answer: {problem}"
-            yield Finding("warning", message, "correct or unset HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use the cache")
+            help = "correct or unset HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is cached"
+            yield Finding("note" if cached else "warning", message, help)
         else:
             yield Finding(
                 "note",
