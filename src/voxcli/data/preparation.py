@@ -117,10 +117,10 @@ class Preparation:
 
 def unusable(audio: NDArray[np.float32]) -> str | None:
     """Why samples (N,) must not reach a model, or None: squares of them would not be finite in float32."""
-    peak = float(np.abs(audio).max())  # not a number where one sample is not
-    if peak <= LOUDEST:
+    low, high = float(audio.min()), float(audio.max())  # not numbers where one sample is not
+    if -LOUDEST <= low and high <= LOUDEST:
         return None
     bad = int((~np.isfinite(audio)).sum())
     if bad:
         return f"{bad} of {len(audio)} samples are not numbers"
-    return f"its samples reach {peak:.3g}, and audio lies within -1 and 1"
+    return f"its samples reach {max(-low, high):.3g}, and audio lies within -1 and 1"
