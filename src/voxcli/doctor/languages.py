@@ -24,6 +24,19 @@ def declared(context: Context) -> str | None:
     return context.recipe.text.language or model
 
 
+def translates(context: Context) -> bool:
+    """Whether the texts are English translations of what is spoken."""
+    return "data" not in context.subject.kinds and getattr(context.recipe.model, "generation_task", None) == "translate"
+
+
+def written(context: Context, table: Table) -> Iterator[tuple[str | None, NDArray[np.int64]]]:
+    """(language of the texts, row numbers)."""
+    if translates(context):
+        yield "en", np.arange(len(table), dtype=np.int64)
+    else:
+        yield from groups(table, declared(context))
+
+
 def languages_of(table: Table) -> list[str]:
     """The values of the language column."""
     return sorted(one for one in pc.unique(table.column("language").array).to_pylist() if one)

@@ -133,6 +133,14 @@ def cut(project: Project) -> Sequence[str]:
     return arguments
 
 
+PLACES = ("casa", "puerta", "mesa", "calle", "ciudad", "plaza", "noche", "tarde", "luna", "playa")
+
+
+def spanish(project: Project) -> Sequence[str]:
+    texts = [f"la {place} de {other} y el {word}" for place in PLACES for other in PLACES[:3] for word in PLACES[3:5]]
+    return planted(kind="whisper", texts=texts)(project)
+
+
 def uneven(project: Project) -> Sequence[str]:
     """Clips of 0.5 s and of 4 s in batches of 12 clips."""
     texts = [" ".join(TEXTS[number : number + 3]) if number % 5 == 0 else TEXTS[number][:5] for number in range(52)]
@@ -297,6 +305,7 @@ FAULTS = [
         ALL_TRAIN[:4],
         fixable=True,
     ),
+    Fault("spanish-declared-english", spanish, "D018"),
     Fault("row-twice", planted(repeated_rows), "D020", (f"{THIRD}#2",), fixable=True),
     Fault("audio-with-two-texts", planted(two_texts), "D020", (THIRD, f"{THIRD}#2"), fixable=True),
     Fault("id-twice", planted(repeated_ids), "D021", ("clip-5#2",)),
@@ -382,6 +391,10 @@ HEALTHY = [
         ),
     ),
     Healthy("faster-but-long-enough", planted(augment=[{"type": "speed", "factors": [0.9, 1.1]}])),
+    Healthy(
+        "translations-into-english",
+        planted(kind="whisper", language="tr", model={"language": "tr", "generation_task": "translate"}),
+    ),
     Healthy("speakers-apart", planted(each(speaker=lambda row: row["split"]), holdout={"speakers_apart": True})),
 ]
 

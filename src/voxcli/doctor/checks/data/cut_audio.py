@@ -22,7 +22,8 @@ class AudioCutAtWindow:
     Repair: the recordings as they were before, cut where nobody speaks, each piece with its own text; or leave them
     out.
 
-    Sources: WhisperFeatureExtractor of transformers, truncation=True; openai/whisper, pad_or_trim. CUT_RATIO says how much text is too much.
+    Sources: WhisperFeatureExtractor of transformers, truncation=True; openai/whisper, pad_or_trim. CUT_RATIO
+    says how much text is too much.
     """
 
     code: ClassVar[str] = "D076"

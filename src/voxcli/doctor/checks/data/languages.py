@@ -33,13 +33,14 @@ class LanguagesDisagree:
         """`[text]` against `[model]`, then the column against both."""
         import numpy as np
 
-        from voxcli.doctor.languages import declared, groups, languages_of
+        from voxcli.doctor.languages import declared, groups, languages_of, translates
         from voxcli.doctor.rows import named, of
         from voxcli.text.scripts import language_name
 
         recipe, data = context.recipe, context.data
         model: str | None = getattr(recipe.model, "language", None)
-        if recipe.text.language and model and language_name(recipe.text.language) != language_name(model):
+        texts = recipe.text.language and not translates(context)
+        if texts and model and language_name(recipe.text.language) != language_name(model):
             yield Finding(
                 "warning",
                 f'[text] language = "{recipe.text.language}", but [model] language = "{model}"',

@@ -21,8 +21,8 @@ class AudioOverlaps:
 
     Repair: leave it out of the training split: `[filter] exclude` with lines of id, tab and `train`.
 
-    Sources: leakage, Kaufman et al. 2012; Speech Commands hashes file names so that a recording stays on one side (arXiv
-    1804.03209).
+    Sources: leakage, Kaufman et al. 2012; Speech Commands hashes file names so that a recording stays on one side
+    (arXiv 1804.03209).
     """
 
     code: ClassVar[str] = "D031"

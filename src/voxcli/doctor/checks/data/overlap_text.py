@@ -20,8 +20,8 @@ class TextsOverlap:
 
     Repair: cut the splits by text, as `[holdout]` does, or leave the training utterances out.
 
-    Sources: leakage, Kaufman et al. 2012; Common Voice's CorporaCreator takes one clip a sentence unless told otherwise. Short phrases that
-    recur in any sample of the same source are told as a note: CHANCE says which count as such.
+    Sources: leakage, Kaufman et al. 2012; Common Voice's CorporaCreator takes one clip a sentence unless told
+    otherwise. Short phrases that recur in any sample of a source are a note: `voxcli.data.overlap` says which.
     """
 
     code: ClassVar[str] = "D030"

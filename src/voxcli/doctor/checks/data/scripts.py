@@ -33,7 +33,7 @@ class OtherScript:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Split by split, and language by language where the data say one."""
-        from voxcli.doctor.languages import declared, groups
+        from voxcli.doctor.languages import written
 
         data = context.data
         if not data.transcripts:
@@ -41,7 +41,7 @@ class OtherScript:
         for split in data.filled:
             if not _scripts(data.characters(split).counts):
                 continue
-            for language, rows in groups(data.used(split), declared(context)):
+            for language, rows in written(context, data.used(split)):
                 yield from self._group(context, split, language, rows)
 
     def _group(self, context: Context, split: Split, language: str | None, rows: Any) -> Iterator[Finding]:

@@ -36,16 +36,15 @@ class TurkicCasing:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """What the rules would do, and what somebody has done before."""
-        from voxcli.doctor.languages import declared, languages_of
+        from voxcli.doctor.languages import written
         from voxcli.doctor.rows import named, of, quoted
         from voxcli.text.scripts import language_name
 
         data = context.data
         rules = data.text
-        spoken = language_name(declared(context))
         for split in data.filled:
             table, before = data.used(split), data.characters_before(split)
-            languages = {language_name(one) for one in languages_of(table)} | {spoken}
+            languages = {language_name(one) for one, _ in written(context, table)}
             known = next((one for one in _TURKIC if one in languages), None)
             if known is None and not ("İ" in before.counts or before.counts.keys() >= _DOTLESS):
                 continue
