@@ -43,7 +43,7 @@ CHECKS = {
     "R109": "recipe.nothing_trained:FrozenOrAdaptedWrongly",
     "R110": "recipe.adapter_targets:AdapterFitsNoLayer",
     "R111": "recipe.output_layer:OutputLayerUntrained",
-    "R112": "recipe.frozen_type:FrozenTypeOfNothing",
+    "R112": "recipe.model_shares:ShareOutOfRange",
     "R113": "recipe.mask_keys:MaskKeyWithoutEffect",
     "R114": "recipe.decoding_keys:DecodingKeyWithoutEffect",
     "R115": "recipe.checkpoint_language:LanguageNotOfCheckpoint",
@@ -67,7 +67,7 @@ CHECKS = {
     "R133": "recipe.frozen_checkpointing:ReentrantCheckpointing",
     "R134": "recipe.patience:PatienceOutlastsRun",
     "R135": "recipe.quantization_keys:QuantizationKeyWithoutEffect",
-    "R136": "recipe.model_shares:ShareOutOfRange",
+    "R136": "recipe.frozen_type:FrozenTypeOfNothing",
     # data
     "D001": "data.label_length:LabelOverLimit",
     "D002": "data.ctc_feasible:CTCInfeasible",

@@ -70,9 +70,7 @@ def fitted(model: Any, family: ModelFamily, adapter: Adapter, task: Task | None 
     direct = read_directly(model.config.model_type)
     keys["target_modules"] = targets(adapter.target_modules, names, architecture, direct)
     keys["modules_to_save"] = _saved(adapter.modules_to_save, names, trained_besides(family, task))
-    keys["exclude_modules"] = excluded(
-        adapter.exclude_modules, getattr(family, "frozen_names", lambda: None)(), direct
-    )
+    keys["exclude_modules"] = excluded(adapter.exclude_modules, getattr(family, "frozen_names", lambda: None)(), direct)
     if on_meta:
         keys["init_lora_weights"] = True
     # the base as it can be found from elsewhere; task_type stays unset, peft's wrappers for tasks are made for text

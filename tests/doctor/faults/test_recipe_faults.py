@@ -198,6 +198,13 @@ FAULTS = [
         "adapter-of-another-architecture", planted(adapter={**LORA, "target_modules": ["linear_q"]}), "R110", "", True
     ),
     Fault("adapter-in-no-layer", planted(adapter={**LORA, "target_modules": "decoder.*"}), "R110", fixable=True),
+    Fault(
+        "new-tokens-for-a-model-without-embeddings",
+        planted(adapter={**LORA, "trainable_token_indices": [1, 2]}, train={"learning_rate": 1e-3}),
+        "R110",
+        fixable=True,
+    ),
+    Fault("adapter-in-a-convolution", planted(adapter={**LORA, "target_modules": ["conv"]}), "R110", fixable=True),
     Fault("layers-beyond-the-stack", planted(adapter={**LORA, "layers_to_transform": [7]}), "R110", fixable=True),
     Fault(
         "adapter-in-the-frozen-encoder",
@@ -220,7 +227,7 @@ FAULTS = [
     Fault(
         "frozen-type-without-anything-frozen",
         planted(train={"frozen_dtype": "bfloat16", "mixed_precision": "bf16"}),
-        "R112",
+        "R136",
         fixable=True,
     ),
     Fault("rank-of-no-layer", planted(adapter={**LORA, "rank_pattern": {"decoder.*": 8}}), "R132", fixable=True),
@@ -253,6 +260,7 @@ FAULTS = [
         fixable=True,
     ),
     # the model and its files
+    Fault("dropout-in-per-cent", planted(model={"hidden_dropout": 10.0}), "R112", fixable=True),
     Fault("masks-that-are-switched-off", whisper(model={"mask_time_prob": 0.05}), "R113", fixable=True),
     Fault("masks-of-no-share", planted(model={"mask_feature_length": 4}), "R113", fixable=True),
     Fault(
@@ -309,6 +317,15 @@ FAULTS = [
         "batch-of-more-clips-than-there-are",
         planted(train={"batch_duration": None, "per_device_train_batch_size": 64}),
         "R122",
+        fixable=True,
+    ),
+    Fault(
+        "clip-longer-than-a-batch",
+        lambda project: recipe(
+            project, speech={"texts": [*TEXTS[:5], "a" * 60, *TEXTS[5:]]}, train={"batch_duration": 4.0}
+        ),
+        "R122",
+        utterances=("audio/train-005.wav",),
         fixable=True,
     ),
     Fault("batch-of-an-hour", planted(train={"batch_duration": 3600.0}), "R122", fixable=True),

@@ -221,6 +221,8 @@ FEW_UTTERANCES = 100
 """Training utterances; spaCy's `debug data` has BLANK_MODEL_MIN_THRESHOLD = 100."""
 LITTLE_AUDIO = 600.0
 """s of training audio: wav2vec 2.0's smallest labelled set is 10 minutes (arXiv 2006.11477, section 4.1)."""
+READ_AGAIN = 50_000
+"""Rows of a source that are read a second time: a quarter of a second."""
 LONGEST_DURATION = 24 * 3600.0
 """s that one utterance can be long: a day. Longer ones are samples or milliseconds."""
 

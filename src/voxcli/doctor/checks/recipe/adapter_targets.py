@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxcli.api import Finding, Fix
+from voxcli.doctor.checks.recipe.keys import asked
+from voxcli.errors import ModelError
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ class AdapterFitsNoLayer:
         from voxcli.train import lora
 
         recipe = context.recipe
-        if recipe.adapter is None:
+        if recipe.adapter is None or not context.limits:  # R120 where there are none
             return
         adapter = recipe.adapter
         model: Any = context.skeleton.model
@@ -67,14 +70,17 @@ class AdapterFitsNoLayer:
                     fix=Fix({"adapter.target_modules": None}),
                 )
         if not wrong and not matched(context):
+            wrong = True
             yield self._nothing(context)
+        if not wrong and (error := tried(context, adapter)) is not None:
+            wrong = True
+            yield _refused(context, error)
         if wrong:
             context.without("prediction")
 
     def _nothing(self, context: Context) -> Finding:
         adapter: Any = context.recipe.adapter
         frozen = getattr(context.recipe.model, "frozen_names", lambda: None)()
-        context.without("prediction")
         key, help, changes = "target_modules", "remove target_modules", {"adapter.target_modules": None}
         why = f"target_modules = {_shown(adapter.target_modules)} matches no layer"
         if adapter.layers_to_transform is not None:
@@ -101,7 +107,6 @@ def matched(context: Context) -> list[str]:
     from peft.tuners.tuners_utils import check_target_module_exists
     from torch import nn
 
-    from voxcli.errors import ModelError
     from voxcli.train import lora
 
     recipe = context.recipe
@@ -127,6 +132,31 @@ def matched(context: Context) -> list[str]:
         layers_pattern=adapter.layers_pattern,
     )
     return [name for name in layers if _hit(check_target_module_exists(config, name))]
+
+
+def tried(context: Context, adapter: Any) -> ModelError | None:
+    """What is raised where the adapter is put into a copy of the model without weights; None where it fits."""
+    import copy
+
+    from voxcli.train import lora
+
+    recipe = context.recipe
+    try:
+        lora.fitted(copy.deepcopy(context.skeleton.model), recipe.model, adapter, recipe.task)
+    except ModelError as error:
+        return error
+    return None
+
+
+def _refused(context: Context, error: ModelError) -> Finding:
+    """The repair removes the one key without which it fits."""
+    adapter: Any = context.recipe.adapter
+    usual = type(adapter)()
+    for key in asked(adapter, *(one.name for one in dataclasses.fields(adapter))):
+        if tried(context, dataclasses.replace(adapter, **{key: getattr(usual, key)})) is None:
+            help = f"remove {key}, or change it; {error.help}"
+            return Finding("error", error.message, help, path=("adapter", key), fix=Fix({f"adapter.{key}": None}))
+    return Finding("error", error.message, error.help or "remove the key that does not fit", path=("adapter",))
 
 
 def _hit(found: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding, Fix
 from voxcli.doctor.checks.recipe.run_length import padded_lengths
-from voxcli.doctor.checks.thresholds import BATCHES_OF_A_SMALL_SPLIT
+from voxcli.doctor.checks.thresholds import BATCHES_OF_A_SMALL_SPLIT, MANY_EPOCHS
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class BatchNeverFull:
             over = lengths > budget
             named = tuple(str(one) for one in context.data.splits.train.select(over).ids)
             whole = len(named) == rows
+            which = "every clip" if whole else f"{len(named)} of {rows} clips"
             yield Finding(
                 "warning",
-                f"batch_duration = {budget:g} s holds {'no clip' if whole else f'not the {len(named)} longest clips'}: "
-                f"the model makes {longest:.1f} s of the longest",
+                f"batch_duration = {budget:g} s is shorter than {which}: the longest takes {longest:.1f} s",
                 f"batch_duration = {math.ceil(longest)}.0",
                 path=("train", "batch_duration"),
                 utterances=() if whole else named,
@@ -83,7 +83,7 @@ class BatchNeverFull:
     def _accumulated(self, size: str, whole: str, accumulated: int, most: int) -> Finding:
         fewer = max(most, 1)
         return Finding(
-            "warning",
+            "warning" if accumulated >= MANY_EPOCHS * fewer else "note",
             f"gradient_accumulation_steps = {accumulated} batches of {size} are more than the whole training split "
             f"({whole}): steps do not cross epochs, so every step is an epoch",
             f"gradient_accumulation_steps = {fewer}, or a smaller batch",

@@ -44,7 +44,7 @@ class FilterBeyondModel:
                 path=("filter", "min_duration"),
                 fix=Fix({"filter.min_duration": None}),
             )
-        elif shortest is not None and 0 < shortest < limits.min_duration - _ROUNDING:
+        elif shortest is not None and 0 < shortest < limits.min_duration - _ROUNDING and not context.training:
             yield Finding(
                 "note",
                 f"[filter] min_duration = {shortest:g} s, and the model needs {limits.min_duration:g} s: shorter clips "

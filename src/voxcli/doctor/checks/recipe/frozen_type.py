@@ -1,4 +1,4 @@
-"""R112: a type for frozen weights where none is frozen."""
+"""R136: a type for frozen weights where none is frozen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FrozenTypeOfNothing:
     Sources: voxcli.train.frozen.cast: matrices and kernels that need no gradient.
     """
 
-    code: ClassVar[str] = "R112"
+    code: ClassVar[str] = "R136"
     name: ClassVar[str] = "frozen-type-of-nothing"
     about: ClassVar[About] = "recipe"
     before_training: ClassVar[bool] = True
