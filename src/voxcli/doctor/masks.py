@@ -53,6 +53,12 @@ _QUOTED = re.compile(r"'([^'\n]{3,})'|\"([^\"\n]{3,})\"|“([^”\n]{3,})”|‘
 _HOMES = re.compile(r"(?<![\w.])(/home|/Users|[A-Za-z]:\\Users)([/\\])[^/\\\s'\":,]+")
 
 
+_SYSTEM = "dev|usr|lib|lib64|opt|etc|proc|sys|var|run|bin|sbin|snap|nix"
+_ABSOLUTE = re.compile(rf"(?<![\w.~<>:/%-])/(?!(?:{_SYSTEM})/)[^/\s'\":,;)\]}}]+/[^\s'\":,;)\]}}]+")
+"""A path of two parts or more that is not the system's."""
+_QUOTED_PATH = re.compile(rf"([\"'])/(?!(?:{_SYSTEM})/)[^\"'\n]*/([^\"'/\n]+)/?\1")
+
+
 class Masks:
     """What is taken out of a text that others will read."""
 
@@ -82,9 +88,11 @@ class Masks:
         return self.paths(text)
 
     def paths(self, text: str) -> str:
-        """The text without the folders and the name of this user."""
+        """The text without the folders and the name of this user; of other folders the last part stays."""
         for folder, short in self._folders:
             text = re.sub(re.escape(folder) + r"(?![\w.-])", short, text)
+        text = _QUOTED_PATH.sub(r"\1<path>/\2\1", text)  # with spaces in it
+        text = _ABSOLUTE.sub(_without_folders, text)
         text = _HOMES.sub(r"\1\2USER", text)
         for name, short in self._names:
             text = _word(name).sub(short, text)
@@ -139,6 +147,12 @@ class Masks:
             if pc.any(pc.match_substring(column, inside)).as_py():
                 return match[0][0] + TEXT + match[0][-1]
         return match[0]
+
+
+def _without_folders(match: re.Match[str]) -> str:
+    """The last part of a path, which says what it is; of a package, what lies in it."""
+    package = match[0].rpartition("/site-packages/")[2]
+    return f"<path>/{package if package != match[0] else match[0].rstrip('/').rpartition('/')[2]}"
 
 
 def _without_value(match: re.Match[str]) -> str:
