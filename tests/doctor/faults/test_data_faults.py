@@ -367,6 +367,14 @@ FAULTS = [
         "D073",
     ),
     Fault("duration-in-samples", planted(first(1, duration="160000")), "D074", ALL_TRAIN[:1], fixable=True),
+    Fault("duration-below-nothing", planted(first(1, duration="-2")), "D074", ALL_TRAIN[:1], fixable=True),
+    Fault(
+        "clip-too-short-once-played-faster",
+        planted(first(1, duration="0.03"), augment=[{"type": "speed", "factors": [1.0, 2.0]}], texts=["a", *TEXTS]),
+        "D004",
+        ALL_TRAIN[:1],
+        fixable=True,
+    ),
     Fault("nothing-left-to-train-on", planted(filter={"min_duration": 60.0}), "D100"),
 ]
 

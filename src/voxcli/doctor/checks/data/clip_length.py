@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
 
+_ROUNDING = 1e-4  # s
+
+
 class ClipShorterThanModel:
     """Clips are shorter than one mask, or than what the model's convolutions read at once.
 
@@ -31,7 +34,7 @@ class ClipShorterThanModel:
     before_training: ClassVar[bool] = True
 
     def run(self, context: Context) -> Iterator[Finding]:
-        """Durations against the least that the model's config allows."""
+        """Durations, as they are and as short as augmentation makes them, against the least that the config allows."""
         import numpy as np
 
         from voxcli.doctor.rows import named, of
@@ -52,4 +55,25 @@ class ClipShorterThanModel:
                 "mask_time_length takes shorter clips",
                 utterances=named(table, short),
                 fix=Fix(leave_out=context.data.leave_out(split, table, short)),
+            )
+        if context.recipe.augment:
+            yield from self._augmented(context, least)
+
+    def _augmented(self, context: Context, least: float) -> Iterator[Finding]:
+        import numpy as np
+
+        from voxcli.doctor.feasible import shortest
+        from voxcli.doctor.rows import named, of
+
+        table = context.data.used("train")
+        short = (table.durations >= np.float32(least)) & (shortest(context) < least - _ROUNDING)
+        if short.any():
+            yield Finding(
+                "warning",
+                f"{of(int(short.sum()), len(table))} of the train split are shorter than the model's {least:.3g} s "
+                "once they are played faster; those epochs pass them over",
+                "leave them out, or lower the highest speed",
+                path=("augment",),
+                utterances=named(table, short),
+                fix=Fix(leave_out=context.data.leave_out("train", table, short)),
             )

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import SPLITS, Finding, Fix
-from voxcli.doctor.checks.thresholds import LONGEST_DURATION
+from voxcli.doctor.checks.thresholds import LONGEST_DURATION, READ_AGAIN
 from voxcli.findings import About
 
 if TYPE_CHECKING:
+    from voxcli.api import Split
     from voxcli.doctor.context import Context
 
 
@@ -27,10 +28,9 @@ class ImpossibleDuration:
     code: ClassVar[str] = "D074"
     name: ClassVar[str] = "impossible-duration"
     about: ClassVar[About] = "data"
-    before_training: ClassVar[bool] = True
 
     def run(self, context: Context) -> Iterator[Finding]:
-        """Longer than a day; 0 and less where the source was listed."""
+        """Longer than a day, in the index; less than nothing, in the source."""
         import numpy as np
 
         from voxcli.doctor.rows import named, of
@@ -49,3 +49,40 @@ class ImpossibleDuration:
                     utterances=named(table, long),
                     fix=None if whole else Fix(leave_out=context.data.leave_out(split, table, long)),
                 )
+            yield from self._negative(context, split)
+
+    def _negative(self, context: Context, split: Split) -> Iterator[Finding]:
+        """Durations below 0 where the source is small enough to be read again: the index has those of the headers."""
+        import logging
+
+        import numpy as np
+        import pyarrow.compute as pc
+
+        from voxcli.doctor.rows import counted, named
+
+        data = context.data
+        table = data.whole(split)
+        if not 0 < len(table) <= READ_AGAIN:
+            return
+        logging.disable(logging.WARNING)  # what there is to say of single rows was said when they were indexed
+        try:
+            said = [one.duration for dataset in data.datasets for one in dataset.utterances(split)]
+        finally:
+            logging.disable(logging.NOTSET)
+        if len(said) != len(table):
+            return
+        below = np.asarray([duration is not None and duration < 0 for duration in said], dtype=np.bool_)
+        if not below.any():
+            return
+        below &= np.asarray(
+            pc.is_in(table.ids.array, value_set=data.listed(split).ids.array.combine_chunks()).to_numpy()
+        )
+        if below.any():
+            yield Finding(
+                "warning",
+                f"{counted(int(below.sum()))} of the {split} split are said to be shorter than nothing: "
+                f"{said[int(below.argmax())]:g} s; their headers are believed instead",
+                "correct the durations, or leave the column out; an end before its begin is another mistake",
+                utterances=named(table, below),
+                fix=Fix(leave_out=data.leave_out(split, table, below)),
+            )
