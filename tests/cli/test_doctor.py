@@ -104,6 +104,12 @@ def test_some_checks(project, words, codes):
     assert report["checks"]["passed"] == codes
 
 
+def test_no_check_of_these_is_about_it(project):
+    shown = project.run("doctor", "r.toml", "--only", "M").assert_ok().out
+    assert "0 checks passed" in shown
+    assert "not looked at: r.toml: none of these checks is about it" in shown
+
+
 @pytest.mark.parametrize("option", ["--only", "--skip"])
 def test_a_word_that_no_check_is_called(project, option):
     result = project.run("doctor", "r.toml", option, "acme-dato", "--plugin", "acme.py").assert_code(2)

@@ -167,6 +167,35 @@ def test_of_one_split_only(project):
     assert text(project, "r.exclude.txt") == "# ACME001 asks\naudio/train-000.wav\ttrain\n"
 
 
+@pytest.mark.parametrize(
+    "filter", ["filter = { min_duration = 0.05 }", "filter.min_duration = 0.05", "[filter]\nmin_duration = 0.05"]
+)
+def test_ways_to_write_a_section(project, filter):
+    before = text(project).replace("\n[[data]]", f"\n{filter}\n\n[[data]]", 1)
+    project.write({"r.toml": before})
+    asking(project, {"leave_out": ["audio/train-000.wav"]})
+    project.run("doctor", "r.toml", *ONLY, "--fix", "--yes").assert_ok()
+    assert (
+        text(project)
+        .replace(', exclude = "r.exclude.txt"', "")
+        .replace('filter.exclude = "r.exclude.txt"\n', "")
+        .replace('exclude = "r.exclude.txt"\n', "")
+        == before
+    )
+
+
+def test_from_another_folder_and_with_a_parent(project):
+    project.write({"far/child.toml": 'extends = "../r.toml"\n[train]\nwarmup_steps = 300\n'})
+    parent = text(project)
+    asking(project, {"leave_out": ["audio/train-000.wav"]})
+    words = ["--only", "ACME001,R103", "--plugin", "asks.py", "--fix", "--yes"]
+    project.run("doctor", "far/child.toml", *words).assert_ok()
+    assert text(project) == parent
+    assert "warmup_steps = 0.1" in text(project, "far/child.toml")
+    assert 'exclude = "child.exclude.txt"' in text(project, "far/child.toml")
+    assert text(project, "far/child.exclude.txt") == "# ACME001 asks\naudio/train-000.wav\n"
+
+
 def test_nothing_would_be_left(project):
     asking(project, {"leave_out": [f"audio/train-{n:03}.wav" for n in range(24)]})
     result = project.run("doctor", "r.toml", *ONLY, "--fix", "--yes").assert_ok()

@@ -107,6 +107,8 @@ def not_looked_at(report: Report) -> Iterator[str]:
         else:
             yield f"{', '.join(codes)}, which {'need' if len(codes) > 1 else 'needs'} {need}"
     yield from report.context.not_looked_at
+    if not report.made and not report.remaining:
+        yield f"{report.context.subject.name}: none of these checks is about it"
     if report.remaining:
         yield f"{counted(report.remaining, 'check')} more: interrupted"
 
