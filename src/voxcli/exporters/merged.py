@@ -51,7 +51,9 @@ class Merged:
             )
         save_pretrained(opened.bundle, out, dtype=getattr(torch, self.dtype))
         if (settings := read_json(str(checkpoint), FILE)) is not None:
-            _write_json(out / FILE, {**settings, "base": None})
+            adapter = read_json(str(checkpoint), "adapter_config.json") is not None
+            made_of = {"merged_from": str(checkpoint.resolve())} if adapter else {}
+            _write_json(out / FILE, {**settings, "base": None, **made_of})
         return out
 
 

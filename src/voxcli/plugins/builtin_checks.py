@@ -68,6 +68,7 @@ CHECKS = {
     "R134": "recipe.patience:PatienceOutlastsRun",
     "R135": "recipe.quantization_keys:QuantizationKeyWithoutEffect",
     "R136": "recipe.frozen_type:FrozenTypeOfNothing",
+    "R137": "recipe.checkpoint_sizes:SizesOfAnotherModel",
     # data
     "D001": "data.label_length:LabelOverLimit",
     "D002": "data.ctc_feasible:CTCInfeasible",
