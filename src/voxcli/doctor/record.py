@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.doctor import process, run_log, saved
-from voxcli.doctor.run_log import Damage, Entry, Evaluation, Floats
+from voxcli.doctor import entries, process, run_log, saved
+from voxcli.doctor.entries import Entry
+from voxcli.doctor.run_log import Damage, Evaluation, Floats
 from voxcli.doctor.saved import Saved
 from voxcli.train.folder import CHECKPOINTS, CULPRITS, LOCK, LOG, RECIPE, TRAINING_STATE
 
@@ -74,11 +75,22 @@ class Record:
         found = self.figures.get(name)
         return np.full(len(self.steps), np.nan) if found is None else found
 
-    @property
+    @cached_property
     def train(self) -> dict[str, Any]:
-        """`[train]` of the recipe."""
-        found = self.tables.get("train")
+        """`[train]` of the recipe; figures are figures."""
+        return entries.train(self.tables.get("train"))
+
+    @property
+    def evaluate(self) -> dict[str, Any]:
+        """`[evaluate]` of the recipe."""
+        found = self.tables.get("evaluate")
         return found if isinstance(found, dict) else {}
+
+    def utterances(self, split: str) -> int | None:
+        """How many a split had, by lock.json."""
+        data = self.lock.get("data")
+        known = data.get(split) if isinstance(data, dict) else None
+        return entries.step_of(known.get("utterances")) if isinstance(known, dict) else None
 
     def key(self, name: str) -> str:
         """A key of [train] as a change is written: as an override, or as an argument of the Trainer."""
@@ -94,17 +106,18 @@ class Record:
     @property
     def last_step(self) -> int:
         """The newest step that anything was logged of."""
-        seen = [int(self.steps[-1]) if len(self.steps) else 0, *(one.step for one in self.evaluations[-1:])]
-        return max(seen)
+        seen = [0, *(int(step) for step in self.steps[-1:]), *(one.step for one in self.evaluations[-1:])]
+        reached = entries.step_of(self.state.get("global_step"))  # the Trainer does not log every step
+        return max(*seen, reached or 0)
 
     @cached_property
     def total_steps(self) -> int | None:
         """How long the run was meant to be, as far as that is known."""
         for value in (self.train.get("max_steps"), self.state.get("max_steps")):
-            if isinstance(value, int) and value > 0:
-                return value
+            if steps := entries.step_of(value):
+                return steps
         epochs, at = self.train.get("num_train_epochs"), self.column("epoch")
-        if isinstance(epochs, int | float) and len(at) and at[-1] > 0:
+        if epochs and len(at) and 0 < at[-1] < math.inf:
             return math.ceil(float(epochs) * self.steps[-1] / at[-1] - 0.01)
         return None
 
@@ -115,7 +128,8 @@ class Record:
         kind = str(model.get("type")) if isinstance(model, dict) else ""
         if kind in MODELS:
             return MODELS[kind]
-        for name in self.config.get("architectures") or ():
+        names = self.config.get("architectures")
+        for name in names if isinstance(names, list) else ():
             for end, task in TASKS.items():
                 if str(name).endswith(end):
                     return task
@@ -128,14 +142,15 @@ class Record:
             labels = self.config.get("id2label")
             return len(labels) if isinstance(labels, dict) else None
         size = self.config.get("vocab_size")
-        return size if isinstance(size, int) and size > 1 else None
+        return size if isinstance(size, int) and 1 < size < entries.MOST_STEPS else None
 
     @property
     def metric(self) -> str | None:
         """The metric that picked the best checkpoint."""
         known = {name for one in self.evaluations for name in one.scores}
-        chosen = (self.tables.get("evaluate") or {}).get("metrics") or ()
-        return next((name for name in (*chosen, "wer", "cer", "accuracy", "loss") if name in known), None)
+        chosen = self.evaluate.get("metrics")
+        chosen = chosen if isinstance(chosen, list) else []
+        return next((name for name in (*map(str, chosen), "wer", "cer", "accuracy", "loss") if name in known), None)
 
     def score(self, name: str) -> tuple[NDArray[np.int64], Floats]:
         """(steps, values) of a metric at the evaluations that have it."""
@@ -150,7 +165,7 @@ class Record:
         if self.ended:
             word = str(self.ends[-1]["end"])
             return word if word in ("finished", "stopped early", "interrupted", "error") else "error"  # type: ignore[return-value]
-        if self.state.get("stopped_early") is True and self.state.get("step", 0) >= self.last_step:
+        if self.state.get("stopped_early") is True and (entries.step_of(self.state.get("step")) or 0) >= self.last_step:
             return "stopped early"
         if self.total_steps is not None and self.last_step >= self.total_steps:
             return "finished"
@@ -193,7 +208,7 @@ def of_run(folder: Path) -> Record:
         memory=log.memory,
         sessions=log.sessions,
         ends=log.ends,
-        culprits=run_log.objects(folder / CULPRITS, damage),
+        culprits=[entries.culprit(one) for one in run_log.objects(folder / CULPRITS, damage)],
         checkpoints=saved.of_run(folder),
         damage=damage,
         cut=log.cut,

@@ -12,13 +12,13 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxcli.doctor.entries import Entry, step_of, tidy
+
 Floats = NDArray[np.float64]
-Entry = dict[str, Any]
 
 KINDS = ("validation", "memory", "incident", "session", "end")
 STEP_KEYS = ("loss", "grad_norm", "learning_rate")  # one of them makes an entry that of a step
@@ -124,11 +124,9 @@ class RunLog:
 
     def add(self, entry: Entry) -> str | None:
         """Take one entry; what is wrong with it."""
-        step = entry.get("step")
-        if isinstance(step, float) and step.is_integer():
-            step = int(step)
-        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-            return f"its step is {json.dumps(step)}, expected a number"
+        step = step_of(entry.get("step"))
+        if step is None:
+            return f"its step is {json.dumps(entry.get('step'))[:40]}, expected a number"
         if any(key in entry for key in STEP_KEYS) and not any(key in entry for key in KINDS):
             self.ended = False
             self.columns.add(step, entry)
@@ -142,17 +140,23 @@ class RunLog:
                     number(entry.get("seconds")) or 0.0,
                 )
             )
-        elif isinstance(entry.get("memory"), dict):
-            self.memory.append(entry)
-        elif isinstance(entry.get("incident"), str):
-            self.incidents.append(entry)
-        elif isinstance(entry.get("session"), dict):
-            self.ended = False
-            self.sessions.append(entry)
-        elif isinstance(entry.get("end"), str):
-            self.ended = True
-            self.ends.append(entry)
+        else:
+            self._add_other(tidy(entry))
         return None
+
+    def _add_other(self, entry: Entry) -> None:
+        for kind, found in (
+            ("memory", self.memory),
+            ("incident", self.incidents),
+            ("session", self.sessions),
+            ("end", self.ends),
+        ):
+            if kind in entry:
+                found.append(entry)
+        if "session" in entry:
+            self.ended = False
+        elif "end" in entry:
+            self.ended = True
 
 
 def read(path: Path) -> RunLog:

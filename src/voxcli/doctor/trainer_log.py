@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from voxcli.doctor import saved
+from voxcli.doctor.entries import Entry, step_of
 from voxcli.doctor.record import Record, first_config, json_table
-from voxcli.doctor.run_log import Damage, Entry, Evaluation, RunLog, numbers
+from voxcli.doctor.run_log import Damage, Evaluation, RunLog, numbers
 from voxcli.doctor.subject import TRAINER_STATE
 from voxcli.errors import DataError
 
@@ -100,8 +101,7 @@ def _number(path: Path) -> int:
 
 
 def _steps(state: dict[str, Any]) -> int:
-    step = state.get("global_step")
-    return step if isinstance(step, int) else 0
+    return step_of(state.get("global_step")) or 0
 
 
 def _add(log: RunLog, entry: Entry, state: dict[str, Any]) -> str | None:
@@ -111,8 +111,8 @@ def _add(log: RunLog, entry: Entry, state: dict[str, Any]) -> str | None:
     scores = _scores(numbers(entry))
     if scores:
         seconds = numbers(entry).get("eval_runtime", 0.0)
-        step = entry.get("step")
-        if not isinstance(step, int):
+        step = step_of(entry.get("step"))
+        if step is None:
             return "an evaluation without a step"
         log.evaluations.append(Evaluation(step, scores, seconds=seconds))
         return None

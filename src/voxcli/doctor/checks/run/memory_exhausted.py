@@ -119,7 +119,7 @@ def _advice(record: Record, *, count: int, longest: float) -> str:
     from voxcli.train.guard import ANOTHER_RUN, next_try
 
     def made(cls: type, name: str) -> Any:
-        table = record.tables.get(name)
+        table = record.train if name == "train" else record.tables.get(name)
         known = getattr(cls, "__dataclass_fields__", {})
         return cls(**{key: value for key, value in table.items() if key in known}) if isinstance(table, dict) else None
 

@@ -51,6 +51,8 @@ class ScoresDiffer:
 
 def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Finding]:
     """One scores.json of this run's own validation split."""
+    from voxcli.doctor.entries import number, step_of
+
     step = Path(str(scores.get("checkpoint"))).name.removeprefix("step-")
     own = record.path.resolve().name
     if scores.get("split") != "validation" or not step.isdigit() or scores.get("data") != own:
@@ -59,25 +61,25 @@ def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Fi
     raw = scores.get("raw")
     if logged is None or not isinstance(raw, dict):
         return
-    settings = record.tables.get("evaluate") or {}
-    decoding = scores.get("decoding") or {}
+    settings = record.evaluate
+    decoding = scores.get("decoding")
+    decoding = decoding if isinstance(decoding, dict) else {}
     other = [
         f"{key} {_shown(settings.get(key))} in training, {_shown(decoding.get(key))} afterwards"
         for key in DECODING
         if key in decoding and settings.get(key) != decoding.get(key)
     ]
-    whole = settings.get("max_utterances")
-    same = whole is None or int(scores.get("utterances") or 0) <= int(whole)
+    whole, scored = step_of(settings.get("max_utterances")), step_of(scores.get("utterances")) or 1
+    same = whole is None or scored <= whole
     for name in ("wer", "cer"):
         table = raw.get(name)
-        if name not in logged.scores or not isinstance(table, dict) or not isinstance(table.get("rate"), int | float):
+        if name not in logged.scores or not isinstance(table, dict) or number(table.get("rate")) is None:
             continue
         before, after = logged.scores[name], float(table["rate"])
         allowed = SCORE_DIFFERENCE
         if not same:  # a sample of the split scatters by what the interval says, and by more the smaller it is
-            low, high = table.get("interval") or (after - 0.05, after + 0.05)
-            share = int(scores.get("utterances") or 1) / max(1, int(whole or 1))
-            allowed = max(allowed, (float(high) - float(low)) * max(1.0, share**0.5))
+            low, high = _interval(table.get("interval"), after)
+            allowed = max(allowed, (high - low) * max(1.0, (scored / max(1, whole or 1)) ** 0.5))
         if abs(after - before) <= allowed:
             continue
         message = (
@@ -95,6 +97,15 @@ def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Fi
         )
         yield Finding("warning", message, help, where=str(path))
         return
+
+
+def _interval(value: object, rate: float) -> tuple[float, float]:
+    """The interval of a rate; where there is none, a wide one."""
+    from voxcli.doctor.entries import number
+
+    if isinstance(value, list) and len(value) == 2 and None not in (low_high := [number(one) for one in value]):
+        return float(low_high[0] or 0), float(low_high[1] or 0)
+    return rate - 0.05, rate + 0.05
 
 
 def _of_trainer(record: Record) -> Iterator[Finding]:

@@ -67,12 +67,11 @@ class UtterancesSetAside:
             }
             if not here:
                 continue
-            known = (record.lock.get("data") or {}).get(split) or {}
-            whole = known.get("utterances")
+            whole = record.utterances(split)
             kinds = Counter(_kind(one) for one in here.values())
             words = ", ".join(f"{count}: {WORDS.get(kind, 'other reasons')}" for kind, count in kinds.most_common())
-            of = f" of {whole}" if isinstance(whole, int) else ""
-            share = len(here) / whole if isinstance(whole, int) and whole else 0.0
+            of = f" of {whole}" if whole else ""
+            share = len(here) / whole if whole else 0.0
             named = f"{len(here)}{of} {split} utterances were set aside" + (f" ({share:.1%})" if share else "")
             first = next(iter(here.values()))
             limit = SET_ASIDE_AUGMENTED if set(kinds) == {"augmented"} else SET_ASIDE
