@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
+import functools
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from planted import Fault, Healthy, Plant, assert_found, assert_healthy, recipe
 
-from voxcli.testing import Project
+from voxcli.testing import Project, write_speech
 
 Row = dict[str, str]
 
@@ -42,6 +47,21 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
+def speech(project: Project, texts: tuple[str, ...], splits: dict[str, int], language: str | None = "en") -> None:
+    """A synthetic corpus in data, made once a process; its audio files are links, to be removed before they change."""
+    made = _speech(texts, tuple(splits.items()), language)
+    shutil.copytree(made, project.path / "data", copy_function=os.link)
+    (project.path / "data" / "manifest.csv").unlink()
+    shutil.copy(made / "manifest.csv", project.path / "data")
+
+
+@functools.cache
+def _speech(texts: tuple[str, ...], splits: tuple[tuple[str, int], ...], language: str | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="vox-planted-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return write_speech(folder, texts=texts, splits=dict(splits), language=language)
+
+
 def planted(
     change: Callable[[list[Row]], list[Row] | None] | None = None,
     *,
@@ -53,8 +73,8 @@ def planted(
     """A recipe over 40 + 6 + 6 utterances that all say something else, with its manifest changed."""
 
     def plant(project: Project) -> Sequence[str]:
-        splits = {"train": 40, "validation": 6, "test": 6}
-        arguments = recipe(project, kind, speech={"texts": texts, "splits": splits, "language": language}, **sections)
+        speech(project, tuple(texts), {"train": 40, "validation": 6, "test": 6}, language)
+        arguments = recipe(project, kind, **sections)
         rows_of(project, change)
         return [*arguments, *ONLY]
 
@@ -116,6 +136,7 @@ def one_long(project: Project) -> Sequence[str]:
 
     arguments = planted()(project)
     audio, rate = soundfile.read(project.path / "data" / THIRD, dtype="float32")
+    (project.path / "data" / THIRD).unlink()
     soundfile.write(project.path / "data" / THIRD, np.tile(audio, 1 + 80 * rate // len(audio)), rate)
     rows_of(project, lambda rows: rows[3].update(duration="", text=" ".join(TEXTS[60:110])))
     return arguments
@@ -129,6 +150,7 @@ def cut(project: Project) -> Sequence[str]:
     arguments = planted(lambda rows: rows[3].update(duration=""), kind="whisper", texts=texts)(project)
     path = project.path / "data" / THIRD
     audio, rate = soundfile.read(path, dtype="float32")
+    path.unlink()
     soundfile.write(path, audio[: 3 * rate], rate)
     return arguments
 
@@ -152,7 +174,7 @@ def labelled(change: Callable[[list[Row]], list[Row] | None] | None = None) -> P
     """A manifest of labels, without a recipe: 30 of each of three classes for training."""
 
     def plant(project: Project) -> Sequence[str]:
-        project.speech("data", texts=TEXTS, splits={"train": 90, "validation": 9, "test": 9})
+        speech(project, tuple(TEXTS), {"train": 90, "validation": 9, "test": 9})
         rows = rows_of(project)
         for number, row in enumerate(rows):
             del row["text"]
