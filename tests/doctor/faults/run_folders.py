@@ -130,12 +130,7 @@ def trainer(project: Project, history: Entries, **state: Any) -> list[str]:
     folder = project.path / "trained"
     log = [dict(entry) for entry in history]
     last = max(entry["step"] for entry in log)
-    config = {
-        "architectures": [state.pop("architecture", "Wav2Vec2ForCTC")],
-        "vocab_size": 32,
-        "model_type": "wav2vec2",
-    }
-    config |= state.pop("config", {})
+    architecture, config = state.pop("architecture", None), state.pop("config", {})
     card = state.pop("card", None)
     done = {"best_global_step": None, "best_metric": None, "best_model_checkpoint": None, "epoch": last / 100}
     done |= {
@@ -147,8 +142,10 @@ def trainer(project: Project, history: Entries, **state: Any) -> list[str]:
     }
     done |= {"log_history": log, **state}
     text = json.dumps(done, indent=2, sort_keys=True) + "\n"
-    files = {"config.json": json.dumps(config), "trainer_state.json": text}
-    project.write({f"trained/{name}": content for name, content in files.items()})
+    project.write({"trained/trainer_state.json": text})
+    if architecture is not None:
+        told = {"architectures": [architecture], "vocab_size": 32, "model_type": "wav2vec2", **config}
+        (folder / "config.json").write_text(json.dumps(told), encoding="utf-8")
     if card is not None:
         lines = "".join(f"- {key}: {value}\n" for key, value in card.items())
         head = "---\ntags:\n- generated_from_trainer\n---\n\n### Training hyperparameters\n\n"

@@ -228,7 +228,6 @@ HEALTHY = [
                 *(evaluated(at * 200, loss=0.35 + 1 / at, wer=20 + 60 / at) for at in range(1, 11)),
                 {"step": 2000, "train_loss": 0.7, "train_runtime": 3600.0, "epoch": 20.0},
             ),
-            architecture="WhisperForConditionalGeneration",
             best_metric=26.0,
             best_model_checkpoint="trained/checkpoint-2000",
             best_global_step=2000,
