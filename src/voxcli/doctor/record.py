@@ -179,6 +179,11 @@ class Record:
             return "running" if alive else "crashed"
         return "running" if time.time() - self.modified < self._patience() else "crashed"
 
+    @property
+    def over(self) -> bool:
+        """Whether the run took all the steps that it was to take."""
+        return self.status in ("finished", "stopped early")
+
     def _of_trainer(self) -> Status:
         if "train_runtime" in self.state:
             return "finished" if self.total_steps is None else "stopped early"

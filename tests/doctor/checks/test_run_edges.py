@@ -113,7 +113,7 @@ def test_steps_that_lost_all_their_utterances_are_no_fault() -> None:
 @pytest.mark.parametrize("wers", [[0.3, 0.31, 0.3, 0.31, 0.3], [0.5, 0.3, 0.4], [1.0, 1.05, 1.1, 1.2, 1.3], [0.3] * 9])
 def test_scores_that_stay_where_they_are_are_no_over_fitting(wers: list[float]) -> None:
     made = record()
-    made.evaluations = [Evaluation(200 * at, {"wer": wer, "loss": 1.0 + at}) for at, wer in enumerate(wers, 1)]
+    made.evaluations = [Evaluation(200 * at, {"wer": wer, "loss": 1 + 0.02 * at}) for at, wer in enumerate(wers, 1)]
     assert not told(made, "T110")
 
 
@@ -123,13 +123,21 @@ def test_a_validation_loss_that_rises_alone_is_no_over_fitting() -> None:
     assert not told(made, "T110")
 
 
+def test_a_loss_that_doubles_without_any_gain_is_over_fitting() -> None:
+    made = record()
+    made.evaluations = [Evaluation(100 * at, {"wer": 0.3, "loss": 1 + 0.1 * at}) for at in range(1, 11)]
+    ((level, message),) = told(made, "T110")
+    assert level == "warning"
+    assert message.startswith("loss of the validation was best at step 100 (1.1) and is 2 at step 1000")
+
+
 def test_accuracy_may_over_fit_as_well() -> None:
     made = record()
     made.tables["evaluate"] = {"metrics": ["accuracy"]}
     made.evaluations = [Evaluation(100 * at, {"accuracy": 0.9 - 0.03 * abs(at - 3)}) for at in range(1, 11)]
     ((level, message),) = told(made, "T110")
     assert level == "warning"
-    assert message.startswith("accuracy was best at step 300 (90.0%) and is 69.0% at step 1000")
+    assert message.startswith("accuracy of the validation was best at step 300 (90.0%) and is 69.0% at step 1000")
 
 
 @pytest.mark.parametrize("ratio", [0.9, 1.3, 1.6])

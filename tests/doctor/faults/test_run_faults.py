@@ -209,7 +209,7 @@ HEALTHY = [
             )
         ),
     ),
-    Healthy("still-silent-after-300-steps", of([*steps(noisy(2.9, 300)), validation(300, 1.0, texts=EMPTY)])),
+    Healthy("still-silent-after-200-steps", of([*steps(noisy(2.9, 200)), validation(200, 1.0, texts=EMPTY)])),
     Healthy("had-converged-before", of([*steps(noisy(0.2, 2000, 0.3)), validation(2000, 0.1, 0.3)])),
     Healthy(
         "stopped-early",

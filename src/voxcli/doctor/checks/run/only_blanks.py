@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import ALL_BLANK, ALL_EMPTY, CHANCE_WER, EMPTY_EVALUATIONS, PLATEAU_STEPS_CTC
+from voxcli.doctor.checks.thresholds import (
+    ALL_BLANK,
+    ALL_EMPTY,
+    CHANCE_WER,
+    EMPTY_EVALUATIONS,
+    PLATEAU_STEPS_CTC,
+    PLATEAU_STEPS_RUNNING,
+)
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ class OnlyBlanks:
         silent = _silent(record)
         steps = [one.step for one in record.evaluations]
         fell = min(record.score("wer")[1], default=1.0) < CHANCE_WER
-        if record.last_step < PLATEAU_STEPS_CTC and not fell:
+        if record.last_step < (PLATEAU_STEPS_CTC if record.over else PLATEAU_STEPS_RUNNING) and not fell:
             return
         spoke = max((index for index, one in enumerate(silent) if not one), default=-1)
         since = steps[spoke + 1]
@@ -59,7 +66,10 @@ class OnlyBlanks:
                 f"over-fit eight clips first ({record.key('max_steps')}=200); then more steps, a longer warm-up, "
                 "another learning rate; compare texts and audio"
             )
-        yield Finding("error", message, help, where=f"step {since if fell else record.last_step}")
+        certain = fell or record.last_step >= PLATEAU_STEPS_RUNNING
+        yield Finding(
+            "error" if certain else "warning", message, help, where=f"step {since if fell else record.last_step}"
+        )
 
 
 def says_nothing(record: Record) -> bool:

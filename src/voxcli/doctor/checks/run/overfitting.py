@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
@@ -42,53 +43,76 @@ class Overfitting:
     about: ClassVar[About] = "run"
 
     def run(self, context: Context) -> Iterator[Finding]:
-        """By the metric that picks the best checkpoint; by the loss where there is no other."""
-        import numpy as np
-
+        """By the metric that picks the best checkpoint; by the loss where there is no other, or nothing gained."""
         record = context.record
         metric = record.metric
         if metric is None or record.status == "stopped early" or record.last_step < OVERFIT_STEPS:
             return
-        steps, values = record.score(metric)
-        kept = np.isfinite(values)
-        steps, values = steps[kept], values[kept]
-        higher = metric.startswith(HIGHER)
-        signed = -values if higher else values
-        if len(values) < OVERFIT_EVALUATIONS + 1:
-            return
-        at = int(np.argmin(signed))
-        since = len(values) - 1 - at
-        if metric in ("wer", "cer") and values[at] >= CHANCE_WER:
-            return  # nothing has been learned yet
-        limit = OVERFIT_LOSS if metric == "loss" else OVERFIT_SCORE
-        room = abs(float(values[at])) if not higher else max(1e-3, float(values[at]))
-        worse = (signed[at + 1 :] - signed[at]) / max(room, 0.02 if metric != "loss" else 1e-6)
-        if since < OVERFIT_EVALUATIONS or float(np.median(worse[-OVERFIT_EVALUATIONS:])) < limit:
-            return
-        if (worse[-OVERFIT_EVALUATIONS:] <= limit / 2).any():
+        found = _course(record, metric, OVERFIT_LOSS if metric == "loss" else OVERFIT_SCORE)
+        if found is None and metric != "loss" and (other := _course(record, "loss", 2 * OVERFIT_LOSS)):
+            found = other if not _gained(record, metric, other.step) else None
+        if found is None:
             return
         loss = record.column("loss")
-        before, after = _near(record, loss, int(steps[at])), _near(record, loss, record.last_step)
+        before, after = _near(record, loss, found.step), _near(record, loss, record.last_step)
         if not (after < (1 - OVERFIT_TRAINING) * before):
             return
-        best, last = int(steps[at]), record.last_step
-        shown = (lambda one: f"{one:.1%}") if metric != "loss" else (lambda one: f"{one:.3g}")
+        form = ".3g" if found.name == "loss" else ".1%"
         message = (
-            f"{metric} was best at step {best} ({shown(values[at])}) and is {shown(values[-1])} at step {last}, "
-            "while the "
-            f"training loss fell from {before:.3g} to {after:.3g}: {since} evaluations of over-fitting"
+            f"{found.name} of the validation was best at step {found.step} ({found.best:{form}}) and is "
+            f"{found.last:{form}} at step {record.last_step}, while the training loss fell from {before:.3g} to "
+            f"{after:.3g}: {found.since} evaluations of over-fitting"
         )
-        if wasted := _hours(record, best):
+        if wasted := _hours(record, found.step):
             message += f", {wasted}"
-        yield Finding(
-            "warning",
-            message,
-            f"{record.key('early_stopping_patience')}={OVERFIT_EVALUATIONS}, or "
-            f"{record.key('max_steps')}={_round(best)}; "
-            "augmentation or more "
-            f"data move that point. The checkpoint of step {best} is the one to use",
-            where=f"step {best}",
+        help = (
+            f"{record.key('early_stopping_patience')}={OVERFIT_EVALUATIONS}, or {record.key('max_steps')}="
+            f"{_round(found.step)}; augmentation or more data move that point. The checkpoint of step {found.step} is "
+            "the one to use"
         )
+        yield Finding("warning", message, help, where=f"step {found.step}")
+
+
+@dataclass(frozen=True)
+class Worse:
+    """A score that was best at a step and became worse since."""
+
+    name: str
+    step: int
+    best: float
+    last: float
+    since: int
+
+
+def _course(record: Record, name: str, limit: float) -> Worse | None:
+    """Whether a score became worse by `limit` and stayed worse."""
+    import numpy as np
+
+    steps, values = record.score(name)
+    kept = np.isfinite(values)
+    steps, values = steps[kept], values[kept]
+    signed = -values if name.startswith(HIGHER) else values
+    if len(values) < OVERFIT_EVALUATIONS + 1:
+        return None
+    at = int(np.argmin(signed))
+    since = len(values) - 1 - at
+    if since < OVERFIT_EVALUATIONS or (name in ("wer", "cer") and values[at] >= CHANCE_WER):
+        return None  # or nothing has been learned yet
+    worse = (signed[at + 1 :] - signed[at]) / max(abs(float(values[at])), 1e-6 if name == "loss" else 0.02)
+    late = worse[-OVERFIT_EVALUATIONS:]
+    third = len(worse) // 3
+    rising = third < 2 or np.median(worse[-third:]) > np.median(worse[:third]) + limit / 4  # noise does not rise
+    if not rising or float(np.median(late)) < limit or bool((late <= limit / 2).any()):
+        return None
+    return Worse(name, int(steps[at]), float(values[at]), float(values[-1]), since)
+
+
+def _gained(record: Record, metric: str, step: int) -> bool:
+    """Whether a metric still became better after a step."""
+    steps, values = record.score(metric)
+    signed = -values if metric.startswith(HIGHER) else values
+    before, after = signed[steps <= step], signed[steps > step]
+    return not len(before) or not len(after) or float(after.min()) < before.min() - 0.02 * abs(float(before.min()))
 
 
 def _near(record: Record, loss: object, step: int) -> float:

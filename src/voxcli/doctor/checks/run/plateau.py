@@ -18,6 +18,7 @@ from voxcli.doctor.checks.thresholds import (
     PLATEAU_GAIN,
     PLATEAU_STEPS,
     PLATEAU_STEPS_CTC,
+    PLATEAU_STEPS_RUNNING,
 )
 from voxcli.findings import About
 
@@ -55,7 +56,9 @@ class PlateauAtChance:
 
         record = context.record
         loss = record.column("loss")
-        least = PLATEAU_STEPS if record.task in ("classification", "seq2seq") else PLATEAU_STEPS_CTC
+        least = PLATEAU_STEPS
+        if record.task not in ("classification", "seq2seq"):
+            least = PLATEAU_STEPS_CTC if record.over else PLATEAU_STEPS_RUNNING
         finite = loss[np.isfinite(loss)]
         if len(finite) < PLATEAU_ENTRIES or record.last_step < least:
             return
@@ -74,7 +77,7 @@ class PlateauAtChance:
             return
         begin = float(np.median(finite[: max(3, len(finite) // 50)]))
         yield Finding(
-            "error" if record.status in ("finished", "stopped early") else "warning",
+            "error" if record.over and record.last_step >= PLATEAU_STEPS_RUNNING else "warning",
             f"the loss stands at {level:.3g} after {record.last_step} steps, it began at {begin:.3g}: {chance}",
             f"over-fit eight clips first ({record.key('max_steps')}=200): if that fails too, look at the data and "
             "at what "

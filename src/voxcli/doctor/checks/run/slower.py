@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import SLOWER, SLOWER_NOTE, SPEED_SECONDS, SPEED_STEPS
+from voxcli.doctor.checks.thresholds import SLOWER, SLOWER_NOTE, SLOWER_PROCESSOR, SPEED_SECONDS, SPEED_STEPS
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class RunBecameSlower:
             "look for other processes on the device and at its clocks; train.dataloader_num_workers and a local disk "
         )
         help += "where the steps wait for data"
-        yield Finding("warning" if ratio < SLOWER else "note", message, help, where=f"step {step}")
+        device = record.sessions[-1]["session"].get("device") if record.sessions else None
+        limit = SLOWER_PROCESSOR if device == "cpu" else SLOWER
+        yield Finding("warning" if ratio < limit else "note", message, help, where=f"step {step}")
 
 
 def _padded(record: Record) -> Floats:
