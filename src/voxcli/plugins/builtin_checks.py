@@ -123,7 +123,7 @@ CHECKS = {
     "A010": "audio.offset:AudioOffset",
     "A011": "audio.rate:RateMistaken",
     "A012": "audio.other_duration:DurationDiffers",
-    "A013": "audio.cut_at_window:AudioCut",
+    "A013": "audio.cut_in_speech:AudioCut",
     "A014": "audio.identical:AudioIdentical",
     "A015": "audio.narrowband:AudioNarrowband",
     # memory

@@ -259,7 +259,10 @@ FAULTS = [
         "R133",
         fixable=True,
     ),
+    Fault("output-layer-left-out", planted(adapter={**LORA, "modules_to_save": []}), "R019", fixable=True),
     # the model and its files
+    Fault("sizes-of-another-model", planted(model={"config": {"hidden_size": 32}}), "R137", fixable=True),
+    Fault("more-layers-than-were-trained", planted(model={"config": {"num_hidden_layers": 4}}), "R137", fixable=True),
     Fault("dropout-in-per-cent", planted(model={"hidden_dropout": 10.0}), "R112", fixable=True),
     Fault("masks-that-are-switched-off", whisper(model={"mask_time_prob": 0.05}), "R113", fixable=True),
     Fault("masks-of-no-share", planted(model={"mask_feature_length": 4}), "R113", fixable=True),
@@ -394,6 +397,31 @@ def _preset(name: str, kind: str, **sections: Any) -> Callable[[Project], Sequen
     return plant
 
 
+def _shipped(name: str, **lines: str) -> Callable[[Project], Sequence[str]]:
+    """A shipped recipe over data and a model that are here; `lines` go into its sections."""
+
+    def plant(project: Project) -> Sequence[str]:
+        import numpy as np
+        import soundfile
+
+        turkish = name == "whisper_tr"
+        model(project, "whisper", window=30)
+        words = ("bir", "iki", "üç", "dört", "beş", "altı", "yedi", "sekiz", "dokuz", "on") if turkish else WORDS
+        texts = [f"{words[n % 10]} {words[n // 10 % 10]} {words[n // 100]}" for n in range(500)]
+        language = "tr" if turkish else None
+        project.speech("data", texts=texts, splits={"train": 60, "validation": 12, "test": 12}, language=language)
+        (project.path / "noise").mkdir()
+        soundfile.write(project.path / "noise/hum.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
+        sections = "".join(f"[{section}]\n{more}\n" for section, more in lines.items())
+        if turkish:
+            sections += '[[augment]]\ntype = "noise"\nroot = "noise"\n'
+        data = '[[data]]\ntype = "manifest"\npath = "data/manifest.csv"\n'
+        project.write({"r.toml": f'extends = "{name}"\n{data}{sections}'})
+        return ["r.toml"]
+
+    return plant
+
+
 HEALTHY = [
     Healthy("warm-up-of-a-tenth", planted(train={"warmup_steps": 10.0})),
     Healthy("whisper", whisper()),
@@ -446,6 +474,9 @@ HEALTHY = [
         ),
     ),
     Healthy("quickstart", lambda project: ["quickstart"]),
+    Healthy("sample-model-start", _shipped("sample-model-start")),
+    Healthy("sample-model", _shipped("sample-model", model='checkpoint = "sample-model"')),
+    Healthy("whisper-tr", _shipped("whisper_tr", model='checkpoint = "whisper"', train="batch_duration = 60.0")),
     Healthy("preset-whisper-full", _preset("whisper-full", "whisper")),
     Healthy("preset-whisper-lora-int8", _preset("whisper-lora-int8", "whisper")),
     Healthy("preset-whisper-qlora", _preset("whisper-qlora", "whisper")),

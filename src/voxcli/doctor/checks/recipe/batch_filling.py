@@ -14,6 +14,8 @@ from voxcli.findings import About
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
+_ROUNDING = 1e-3  # s
+
 
 class BatchNeverFull:
     """A batch, or a step with its accumulated batches, holds more than the whole training split; or less than one clip.
@@ -57,8 +59,8 @@ class BatchNeverFull:
                 yield self._too_large("batch_duration", f"{budget:g} s", f"{seconds:.1f} s", float(few))
         elif budget * accumulated > seconds and accumulated > 1:
             yield self._accumulated(f"{budget:g} s", f"{seconds:.1f} s", accumulated, int(seconds // budget))
-        if budget < longest:
-            over = lengths > budget
+        if budget < longest - _ROUNDING:
+            over = lengths > budget + _ROUNDING
             named = tuple(str(one) for one in context.data.splits.train.select(over).ids)
             whole = len(named) == rows
             which = "every clip" if whole else f"{len(named)} of {rows} clips"

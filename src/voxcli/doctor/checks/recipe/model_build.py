@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.context import Unavailable
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ class ModelCannotBeBuilt:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Built with shapes and without weights; the context tells why it cannot be."""
+        from voxcli.doctor.context import Unavailable
+
         _ = context.limits
         try:
             _ = context.skeleton

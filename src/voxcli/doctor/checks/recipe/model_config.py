@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.context import Unavailable
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ class ModelConfigUnreadable:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """The context tells why, where the config is opened."""
+        from voxcli.doctor.context import Unavailable
+
         try:
             _ = context.config, context.limits
         except Unavailable:

@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from voxcli.api import Finding
+from voxcli.api import Finding, Fix
 from voxcli.findings import About
+from voxcli.recipe.where import dotted
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
 _MISSING = "R017"
+_OUTPUT_LAYER = "adapter.modules_to_save"  # R019: by default the output layer is trained whole
 
 
 class RecipeDoesNotResolve:
@@ -37,4 +39,5 @@ class RecipeDoesNotResolve:
         for finding in context.recipe.warnings:
             level = "error" if finding.code == _MISSING else finding.level
             help = finding.help or "see `vox recipe check`"
-            yield dataclasses.replace(finding, level=level, help=help)
+            fix = Fix({_OUTPUT_LAYER: None}) if dotted(finding.path) == _OUTPUT_LAYER else finding.fix
+            yield dataclasses.replace(finding, level=level, help=help, fix=fix)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxcli.doctor.checks.thresholds import COUNTED_UTTERANCES
-from voxcli.doctor.context import Unavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +46,7 @@ def padded_lengths(context: Context) -> Lengths:
 
 def run_length(context: Context) -> RunLength:
     """Of a run as the recipe describes it. Ends the check where the data cannot be read."""
+    from voxcli.doctor.context import Unavailable
     from voxcli.train.reading import batching_of
     from voxcli.train.schedule import length
 

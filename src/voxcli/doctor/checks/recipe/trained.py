@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from voxcli.doctor.context import Unavailable
-
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
@@ -25,6 +23,8 @@ class Trained:
 
 def trained(context: Context) -> Trained:
     """From the recipe, and the config where it can be had."""
+    from voxcli.doctor.context import Unavailable
+
     recipe = context.recipe
     model: Any = recipe.model
     try:
