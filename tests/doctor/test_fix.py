@@ -250,6 +250,16 @@ def test_changes_of_the_command_line_are_written_too(project):
     assert "+warmup_steps = 0.1" in result.out
 
 
+def test_where_only_the_command_line_is_wrong(project):
+    recipe(project, train={"warmup_steps": 0.1})
+    before = text(project)
+    result = project.run("doctor", "r.toml", "train.warmup_steps=300", "--only", "R103", "--fix", "--yes").assert_code(
+        2
+    )
+    assert "r.toml has train.warmup_steps = 0.1 already: leave out what the command line changes" in result.err
+    assert text(project) == before
+
+
 def test_for_a_script(project):
     project.write({"r.toml": COMMENTED})
     report = json.loads(project.run("doctor", "r.toml", "--only", "R103", "--fix", "--yes", "--json").assert_ok().out)

@@ -123,7 +123,12 @@ class _OfRecipe:
         if listed is not None and name is not None:
             changes[EXCLUDE] = name
         made = edit(path, changes, context.overrides) if changes else None
-        return Repair(made if made is not None and made.difference() else None, listed, (*self.said, *more))
+        if made is not None and not made.difference():
+            self.said.append(
+                f"{shown(path)} has {_assignments(changes)} already: leave out what the command line changes"
+            )
+            made = None
+        return Repair(made, listed, (*self.said, *more))
 
     def _take(self, path: Path, finding: Finding, changes: Mapping[str, Any], resolves: bool) -> None:
         for key, value in changes.items():
