@@ -16,6 +16,10 @@ _OLD_NAMES = (
 """torch's weight_norm before and after it became a parametrization; files have either."""
 
 
+_TRAINING_ONLY = (r"masked_spec_embed$",)
+"""What training alone reads, and a model that was built without masks does not have."""
+
+
 @dataclass(frozen=True)
 class Expected:
     """What `from_pretrained` looks for."""
@@ -56,7 +60,7 @@ def expected(config: Mapping[str, Any]) -> Expected | None:
     except Exception:  # a config that does not make its model is said where the model is built
         return None
     shapes = {name: tuple(value.shape) for name, value in made.named_parameters()}
-    patterns = getattr(made, "_keys_to_ignore_on_load_missing", None) or ()
+    patterns = [*(getattr(made, "_keys_to_ignore_on_load_missing", None) or ()), *_TRAINING_ONLY]
     optional = {name for name in shapes if any(re.search(pattern, name) for pattern in patterns)}
     buffers = {name for name, _ in made.named_buffers()}
     return Expected(shapes, frozenset(optional | buffers), _ties(made))

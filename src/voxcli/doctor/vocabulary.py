@@ -25,8 +25,9 @@ def vocabulary_of(folder: Path, settings: Mapping[str, Any]) -> dict[str, int] |
     if not isinstance(plain, dict):
         return None
     if plain and all(isinstance(inner, dict) for inner in plain.values()):  # one vocabulary a language (MMS)
-        language = settings.get("target_lang")
-        plain = plain.get(language) if language in plain else next(iter(plain.values()))
+        if settings.get("target_lang") not in plain:
+            return None
+        plain = plain[settings["target_lang"]]
     found = {str(token): int(number) for token, number in plain.items() if isinstance(number, int)}
     for number, token in (settings.get("added_tokens_decoder") or {}).items():
         found.setdefault(str(token.get("content")) if isinstance(token, dict) else str(token), int(number))

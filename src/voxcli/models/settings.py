@@ -4,7 +4,8 @@
      "model": {"type": "whisper", …keys of [model]…},
      "text": {…[text]…},
      "decoding": {…},
-     "base": "openai/whisper-small"}        the checkpoint that an adapter belongs to, else null
+     "base": "openai/whisper-small",        the checkpoint that an adapter belongs to, else null
+     "merged_from": "runs/a/checkpoints/…"} the adapter that an export was merged from; only there
 
 Everything in it may be missing; keys that this version does not know are left out with a warning.
 """

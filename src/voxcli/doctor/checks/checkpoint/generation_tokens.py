@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from voxcli.doctor.checkpoint import CheckpointFolder
     from voxcli.doctor.context import Context
 
-_SPECIAL = ("decoder_start_token_id", "eos_token_id", "pad_token_id", "bos_token_id")
+_DECIDING = ("decoder_start_token_id", "eos_token_id")
+_SPECIAL = (*_DECIDING, "pad_token_id", "bos_token_id")
 
 
 class TokensDisagree:
@@ -55,7 +56,7 @@ class TokensDisagree:
             mine, theirs = generation.get(key), config.get(key)
             if isinstance(mine, int) and isinstance(theirs, int) and mine != theirs:
                 yield Finding(
-                    "error" if key != "bos_token_id" else "note",
+                    "error" if key in _DECIDING else "note",
                     f"{key} is {mine} in generation_config.json and {theirs} in config.json",
                     help,
                     where=where,

@@ -89,20 +89,18 @@ def _ctc(folder: CheckpointFolder) -> Iterator[tuple[str, bool]]:
     vocabulary, config = folder.vocabulary or {}, folder.config
     head = next((folder.weights.tensors[name] for name in _heads(folder) if name in folder.weights.tensors), None)
     size = head.shape[0] if head is not None else config.get("vocab_size")
-    if folder.adapter is not None and head is None and folder.base is not None:
-        size = config.get("vocab_size")
     highest = max(vocabulary.values()) + 1
     if isinstance(size, int) and highest > size:
         yield f"the tokenizer has {highest:,} tokens, the model {size:,} classes", True
-    elif isinstance(size, int) and highest < size:
-        yield (
-            f"the tokenizer has {highest:,} tokens, the model {size:,} classes: {size - highest:,} mean nothing",
-            False,
-        )
     pad = special(folder.tokenizer_settings, "pad_token")
-    blank = config.get("pad_token_id")
-    if pad is not None and isinstance(blank, int) and pad in vocabulary and vocabulary[pad] != blank:
-        yield f"the model's blank is class {blank} (pad_token_id), the tokenizer's {pad} is {vocabulary[pad]}", True
+    written = vocabulary.get(pad) if pad is not None else None
+    # an adapter may bring a head and a blank of its own, and has no config to say so
+    blank = config.get("pad_token_id") if folder.adapter is None else written
+    nameless = set(range(size if isinstance(size, int) else 0)) - set(vocabulary.values()) - {blank}
+    if nameless:
+        yield f"{len(nameless):,} of the model's {size:,} classes have no token: what they stand for is lost", False
+    if isinstance(blank, int) and written is not None and written != blank:
+        yield f"the model's blank is class {blank} (pad_token_id), the tokenizer's {pad} is {written}", True
 
 
 def _heads(folder: CheckpointFolder) -> Iterator[str]:
