@@ -123,7 +123,7 @@ def test_ctrl_c_shows_what_was_found_so_far(acme):
     assert "interrupted" in result.out
     report = told(project, *ONLY, code=130)
     assert report["complete"] is False
-    assert [one["code"] for one in report["findings"]] == ["ACME001"]
+    assert [(one["code"], one["about"]) for one in report["findings"]] == [("ACME001", "recipe")]
 
 
 def test_the_order_is_that_of_what_is_looked_at_then_of_levels(acme):

@@ -44,6 +44,8 @@ class Report:
     """All of them: by what they are about, errors first."""
     names: dict[str, str] = field(default_factory=dict)
     """Code -> name of the check, of the findings that have one."""
+    abouts: dict[str, About] = field(default_factory=dict)
+    """Code -> what its check looks at."""
     remaining: int = 0
     """Checks that were not begun, where the examination was interrupted."""
 
@@ -69,11 +71,14 @@ class Report:
 
     def groups(self) -> Iterator[tuple[About, list[Finding]]]:
         """Findings by what they are about."""
-        abouts = {made.check.code: made.check.about for made in self.made}
         for about in ABOUT:
-            found = [one for one in self.findings if about_of(one.code, abouts) == about]
+            found = [one for one in self.findings if self.about(one) == about]
             if found:
                 yield about, found
+
+    def about(self, finding: Finding) -> About:
+        """What a finding is about."""
+        return about_of(finding.code, self.abouts)
 
     def place(self, finding: Finding) -> Place | None:
         """Where the recipe sets what a finding is about."""
@@ -93,7 +98,9 @@ class Examination:
         self.context = context
         self._chosen = chosen(context, only=only, skip=skip)
         self._skip = words(skip)
-        self._names = {check.code: check.name for check, _ in known()}
+        every = [check for check, _ in known()]
+        self._names = {check.code: check.name for check in every}
+        self._abouts: dict[str, About] = {check.code: check.about for check in every}
         self._made: list[Made] = []
         self._current: list[Finding] = []
         self._broken = [] if context.training else [_broken(*one) for one in unusable(only, skip)]
@@ -132,9 +139,9 @@ class Examination:
             )
             if not any(called(finding.code, self._names.get(finding.code, ""), word) for word in self._skip)
         ]
-        abouts = {check.code: check.about for check, _ in self._chosen}
-        found.sort(key=lambda one: (ABOUT.index(about_of(one.code, abouts)), LEVELS.index(one.level)))
-        return Report(self.context, self._made, found, self._names, len(self._chosen) - len(self._made))
+        found.sort(key=lambda one: (ABOUT.index(about_of(one.code, self._abouts)), LEVELS.index(one.level)))
+        left = len(self._chosen) - len(self._made)
+        return Report(self.context, self._made, found, self._names, self._abouts, left)
 
     def _make(self, check: Check, registration: Registration) -> Made:
         begin = time.perf_counter()

@@ -127,5 +127,5 @@ def suggestion(word: str, codes: Mapping[str, str]) -> str:
 
 
 def about_of(code: str, abouts: Mapping[str, About]) -> About:
-    """What a code is about: that of its check, or that of its letter."""
-    return abouts.get(code) or LETTERS.get(code[:1], "plugins")
+    """What a code is about: that of its check, or that of its letter; a code of nobody is about plugins."""
+    return abouts.get(code) or (LETTERS.get(code[:1], "plugins") if code[1:].isdigit() else "plugins")

@@ -7,7 +7,6 @@ from typing import Any
 
 import voxcli
 from voxcli.doctor.examine import Report
-from voxcli.doctor.known import about_of
 from voxcli.findings import LEVELS, About, Finding
 from voxcli.recipe.render import source
 from voxcli.recipe.where import dotted
@@ -100,7 +99,10 @@ def not_looked_at(report: Report) -> Iterator[str]:
     needs: dict[str, list[str]] = {}
     for made in report.skipped:
         part = made.needs.partition(" ")[0]
-        needs.setdefault(NEEDS.get(part, f"what could not be opened ({part})"), []).append(made.check.code)
+        need = NEEDS.get(part, f"what could not be opened ({part})")
+        if part == "recipe" and not {"recipe", "run"} & set(report.context.subject.kinds):
+            need = "a recipe"
+        needs.setdefault(need, []).append(made.check.code)
     for need, codes in needs.items():
         if len(codes) > MANY:
             yield f"{len(codes)} checks, which need {need}"
@@ -138,11 +140,10 @@ def table(report: Report) -> dict[str, Any]:
 
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     place = report.place(finding)
-    abouts = {made.check.code: made.check.about for made in report.made}
     return {
         "code": finding.code,
         "name": report.names.get(finding.code),
-        "about": about_of(finding.code, abouts),
+        "about": report.about(finding),
         "level": finding.level,
         "message": finding.message,
         "help": finding.help,
