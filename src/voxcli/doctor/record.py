@@ -88,9 +88,16 @@ class Record:
 
     def utterances(self, split: str) -> int | None:
         """How many a split had, by lock.json."""
+        return entries.step_of(self._locked(split).get("utterances"))
+
+    def duration(self, split: str) -> float | None:
+        """Of a split, by lock.json, s."""
+        return entries.number(self._locked(split).get("duration"))
+
+    def _locked(self, split: str) -> dict[str, Any]:
         data = self.lock.get("data")
         known = data.get(split) if isinstance(data, dict) else None
-        return entries.step_of(known.get("utterances")) if isinstance(known, dict) else None
+        return known if isinstance(known, dict) else {}
 
     def key(self, name: str) -> str:
         """A key of [train] as a change is written: as an override, or as an argument of the Trainer."""

@@ -49,10 +49,12 @@ def test_a_long_run_without_evaluation_is_noted() -> None:
 
 def test_memory_that_was_not_foreseen_is_noted() -> None:
     made = record()
-    predicted = {"needed": 2**30}
-    made.memory = [{"step": 9, "memory": {"measured": {"process": int(1.6 * 2**30)}, "predicted": predicted}}]
-    assert told(made, "T119") == [("note", "the run took 1.60 GiB, and 1.00 GiB were predicted")]
-    made.memory = [{"step": 9, "memory": {"measured": {"process": int(1.4 * 2**30)}, "predicted": predicted}}]
+    predicted = {"needed": 2**32}
+    made.memory = [{"step": 9, "memory": {"measured": {"process": int(1.6 * 2**32)}, "predicted": predicted}}]
+    assert told(made, "T119") == [("note", "the run took 6.40 GiB, and 4.00 GiB were predicted")]
+    made.memory = [{"step": 9, "memory": {"measured": {"process": int(1.4 * 2**32)}, "predicted": predicted}}]
+    assert not told(made, "T119")
+    made.memory = [{"step": 9, "memory": {"measured": {"process": 2**29}, "predicted": {"needed": 2**30}}}]
     assert not told(made, "T119")
     made.memory = [{"step": 9, "memory": {"measured": {}, "predicted": {}}}]
     assert not told(made, "T119")

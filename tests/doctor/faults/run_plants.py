@@ -200,6 +200,13 @@ def resumed(project: Project) -> list[str]:
     return [RUN]
 
 
+def evaluated_again(project: Project) -> list[str]:
+    """A real run and `vox evaluate` on its validation split."""
+    runs.real(project)
+    project.run("evaluate", RUN, "--split", "validation").assert_ok()
+    return [RUN]
+
+
 def running(project: Project) -> list[str]:
     """A run whose process lives: this one."""
     runs.run(project, steps(falling(50)), end=None, train={"max_steps": 5000})

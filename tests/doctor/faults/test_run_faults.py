@@ -197,6 +197,7 @@ FAULTS = [
 HEALTHY = [
     Healthy("a-real-run", runs.real),
     Healthy("a-real-run-resumed", plants.resumed),
+    Healthy("a-real-run-evaluated-again", plants.evaluated_again),
     Healthy("a-run-that-goes-on", plants.running),
     Healthy("a-real-run-of-a-trainer", partial(trained, kind="healthy")),
     Healthy("two-steps", of(steps([3.0, 9.0]))),

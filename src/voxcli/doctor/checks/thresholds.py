@@ -370,8 +370,8 @@ MULTIPLIED_EVALUATIONS = 3
 OVERFIT_EVALUATIONS = 3
 """Evaluations since the best one, each of them worse."""
 OVERFIT_SCORE, OVERFIT_LOSS = 0.08, 0.15
-"""Share by which the metric is worse at the end, or the validation loss where there is no other metric (twice that
-where the other metric gained nothing any more). Measured here: evaluations of healthy runs go up and down by 2 % (CER of 195
+"""Share by which the metric is worse at the end, or the validation loss where there is no other (twice that where the
+other gained nothing any more). Measured here: evaluations of healthy runs go up and down by 2 % (CER of 195
 clips) and 4 % (loss of 40 clips)."""
 OVERFIT_STEPS = 100
 """Steps before evaluations of a few clips differ by more than chance."""
@@ -413,10 +413,13 @@ STOPPED_AT_ONCE = 0.3
 MEMORY_OFF = 1.5
 """Times that measured and predicted memory may differ: whole runs on a processor keep up to 1.4 times what their steps
 need (docs/memory.md)."""
+MEMORY_OFF_LEAST = 2 * 2**30
+"""Bytes of a process: below, Python and its libraries (0.6 GiB measured here) are more than the model."""
 SET_ASIDE = 0.01
 """Share of the training utterances that a run may leave out without a word."""
 SET_ASIDE_AUGMENTED = 0.05
-"""The same of labels that only a faster copy of the clip has no frames for. Measured here: one of 1,657, at speed 1.1."""
+"""The same of labels that only a faster copy of the clip has no frames for. Measured here: one of 1,657 at speed
+1.1."""
 BATCHES_CHANGED = 0.05
 """Share by which the steps of an epoch may change; later epochs are cut into batches anew and differ by one or two."""
 EVALUATION_SECONDS = 600.0

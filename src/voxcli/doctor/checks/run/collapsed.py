@@ -68,9 +68,8 @@ class PretrainingCollapsed:
             yield Finding(
                 "error",
                 f"the pre-training collapsed at about step {step}: {', '.join(said)}",
-                "begin again with more audio a step, a lower train.learning_rate and a longer warm-up; no "
-                "collapsed run "
-                "comes back",
+                "begin again with more audio a step, a lower train.learning_rate and a longer warm-up; no collapsed "
+                "run comes back",
                 where=f"step {step}",
             )
             return
@@ -83,8 +82,7 @@ class PretrainingCollapsed:
                 yield Finding(
                     "note",
                     f"the gradient's norm is {late:.3g} in the last quarter; in pre-trainings that go well it is "
-                    f"{low} to "
-                    f"{high}",
+                    f"{low} to {high}",
                     "watch the codevectors' perplexity; it should rise",
                     where=f"step {record.last_step}",
                 )

@@ -57,9 +57,8 @@ class EndlessTexts:
         yield Finding(
             "warning",
             f"step {last.step}: {', '.join(said)}",
-            "see that every label ends with the end token once and was not cut; leave out clips whose text was "
-            "cut at the "
-            "window; evaluate.no_repeat_ngram_size=4 hides it",
+            "see that every label ends with the end token once and was not cut; leave out clips whose text was cut "
+            "at the window; evaluate.no_repeat_ngram_size=4 hides it",
             utterances=names,
             where=f"step {last.step}",
         )

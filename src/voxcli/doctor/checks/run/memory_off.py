@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import MEMORY_OFF
+from voxcli.doctor.checks.thresholds import MEMORY_OFF, MEMORY_OFF_LEAST
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class MemoryOff:
                 continue
             took = measured.get("process") or (measured.get("reserved") or 0) + (measured.get("beside") or 0)
             needed = predicted.get("needed")
-            if not took or not needed:
+            if not took or not needed or ("process" in measured and max(took, needed) < MEMORY_OFF_LEAST):
                 return
             if not 1 / MEMORY_OFF <= took / needed <= MEMORY_OFF:
                 yield Finding(

@@ -100,8 +100,7 @@ def _of_classes(record: Record) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"the training loss begins at {ratio * chance:.3g}, {ratio:.2f} times ln({record.n_outputs} classes): "
-            "it was "
-            f"multiplied by {times}, as many accumulation steps or devices",
+            f"it was multiplied by {times}, as many accumulation steps or devices",
             HELP,
             where=f"step {record.steps[0]}",
         )

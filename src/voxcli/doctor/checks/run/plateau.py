@@ -79,10 +79,8 @@ class PlateauAtChance:
         yield Finding(
             "error" if record.over and record.last_step >= PLATEAU_STEPS_RUNNING else "warning",
             f"the loss stands at {level:.3g} after {record.last_step} steps, it began at {begin:.3g}: {chance}",
-            f"over-fit eight clips first ({record.key('max_steps')}=200): if that fails too, look at the data and "
-            "at what "
-            "is trained; "
-            "else another learning rate, a warm-up of a tenth, more steps",
+            f"over-fit eight clips first ({record.key('max_steps')}=200): if that fails too, look at the data and at "
+            "what is trained; else another learning rate, a warm-up of a tenth, more steps",
             where=f"step {record.last_step}",
         )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from voxcli.doctor.record import Record
 
 EVALUATION = "evaluation"
+SAME = 1e-3  # share by which the seconds of one split may differ
 DECODING = ("num_beams", "max_new_tokens", "no_repeat_ngram_size")
 
 
@@ -54,8 +55,7 @@ def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Fi
     from voxcli.doctor.entries import number, step_of
 
     step = Path(str(scores.get("checkpoint"))).name.removeprefix("step-")
-    own = record.path.resolve().name
-    if scores.get("split") != "validation" or not step.isdigit() or scores.get("data") != own:
+    if scores.get("split") != "validation" or not step.isdigit() or not _of_its_data(record, scores):
         return
     logged = next((one for one in reversed(record.evaluations) if one.step == int(step)), None)
     raw = scores.get("raw")
@@ -90,13 +90,22 @@ def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Fi
         elif same:
             message += ", on the same clips with the same decoding"
         help = (
-            "measure both in one way: [evaluate] of the recipe decides for training, options of `vox evaluate` "
-            "afterwards"
+            "measure both in one way: by [evaluate] of the recipe in training, by options of `vox evaluate` afterwards"
             if other
             else "evaluate again; if it stays, the checkpoint is another model than was measured: `vox doctor` it"
         )
         yield Finding("warning", message, help, where=str(path))
         return
+
+
+def _of_its_data(record: Record, scores: dict[str, Any]) -> bool:
+    """Whether scores are those of the run's own validation split: by its name, or by the seconds of its audio."""
+    from voxcli.doctor.entries import number
+
+    if scores.get("data") == record.path.resolve().name:
+        return True
+    known, scored = record.duration("validation"), number(scores.get("duration"))
+    return bool(known and scored) and abs(float(scored or 0) / float(known or 1) - 1) < SAME
 
 
 def _interval(value: object, rate: float) -> tuple[float, float]:

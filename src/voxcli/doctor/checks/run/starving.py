@@ -47,10 +47,8 @@ class DeviceWaitsForData:
         more = max(4, 2 * int(workers)) if isinstance(workers, int) else 4
         yield Finding(
             "warning" if share >= STARVING else "note",
-            f"steps wait for their data {share:.0%} of the time: {np.mean(waited):.2g} of {np.mean(seconds):.2g} "
-            "s, with "
-            f"{workers} workers",
-            f"{record.key('dataloader_num_workers')}={more}; --resume takes the change. Where that does not help: "
-            "a local disk",
+            f"steps wait for their data {share:.0%} of the time: {np.mean(waited):.2g} of "
+            f"{np.mean(seconds):.2g} s, with {workers} workers",
+            f"{record.key('dataloader_num_workers')}={more}; --resume takes the change. If not: a local disk",
             where=str(record.log_path),
         )

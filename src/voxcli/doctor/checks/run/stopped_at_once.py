@@ -56,7 +56,6 @@ class StoppedAtOnce:
             f"early stopping ended the run at step {record.last_step} of {total}, after {len(record.evaluations)} "
             f"evaluations: {why}",
             f"train.early_stopping_patience={max(5, 2 * int(patience or 1))} with a larger train.eval_steps; "
-            "--resume takes "
-            "both",
+            "--resume takes both",
             where=f"step {record.last_step}",
         )
