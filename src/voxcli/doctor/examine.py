@@ -62,8 +62,8 @@ class Report:
 
     @property
     def unresolved(self) -> bool:
-        """Whether an error stood in the way of looking, be it told or left out by `--skip`."""
-        return any(finding.level == "error" for finding in self.context.findings)
+        """Whether the recipe does not resolve, be that told or left out by `--skip`."""
+        return "recipe" in self.context.subject.kinds and self.context.opened("recipe") is None
 
     def count(self, level: str) -> int:
         """Findings of a level."""
