@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from voxcli.recipe.render import toml
-from voxcli.testing import WORDS, Project
+from voxcli.testing import WORDS, Project, write_speech
 
 Plant = Callable[[Project], Sequence[str]]
 Around = Callable[[Project, pytest.MonkeyPatch], None]
@@ -126,6 +126,14 @@ def _made(kind: str, sizes: tuple[tuple[str, Any], ...]) -> Path:
     return {"ctc": tiny_ctc, "whisper": tiny_whisper}[kind](folder, **dict(sizes))
 
 
+@functools.cache
+def _corpus(settings: str) -> Path:
+    """A synthetic corpus, made once a process for the same settings."""
+    folder = Path(tempfile.mkdtemp(prefix="vox-planted-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return write_speech(folder, **json.loads(settings))
+
+
 def recipe(project: Project, kind: str = "ctc", *, speech: dict[str, Any] | None = None, **sections: Any) -> list[str]:
     """A healthy recipe in `r.toml` over a synthetic corpus in `data`, with `sections` merged into it; the arguments.
 
@@ -135,7 +143,7 @@ def recipe(project: Project, kind: str = "ctc", *, speech: dict[str, Any] | None
     model(project, kind)
     if speech is not None or not (project.path / "data").exists():
         usual = {"n": 24, "splits": {"train": 24, "validation": 6, "test": 6}, "texts": TEXTS}
-        project.speech("data", **{**usual, **(speech or {})})
+        shutil.copytree(_corpus(json.dumps({**usual, **(speech or {})})), project.path / "data", dirs_exist_ok=True)
     whole: dict[str, Any] = {
         "name": "planted",
         "data": [{"type": "manifest", "path": "data/manifest.csv"}],
