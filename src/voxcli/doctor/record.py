@@ -120,7 +120,7 @@ class Record:
     @cached_property
     def total_steps(self) -> int | None:
         """How long the run was meant to be, as far as that is known."""
-        for value in (self.train.get("max_steps"), self.state.get("max_steps")):
+        for value in (self.state.get("max_steps"), self.train.get("max_steps")):  # the Trainer's state, or a recipe
             if steps := entries.step_of(value):
                 return steps
         epochs, at = self.train.get("num_train_epochs"), self.column("epoch")

@@ -8,6 +8,7 @@ model card.
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,18 @@ def read(folder: Path) -> Record:
 
 
 def of_checkpoint(record: Record) -> bool:
-    """Whether a record was read from one checkpoint alone: what came after it is not known."""
-    return record.path.name.startswith("checkpoint-")
+    """Whether a record was read from one checkpoint alone, under whatever name: what came after it is not known."""
+    return record.path.name.startswith("checkpoint-") or not record.checkpoints
+
+
+def could_be_over(record: Record) -> bool:
+    """Whether the steps that a Trainer's log lacks are fewer than it takes between two checkpoints: not every version
+    writes one at the end.
+    """
+    whole = [one.step for one in record.checkpoints if one.step > 0]
+    apart = [later - one for one, later in itertools.pairwise(whole)]
+    every = max([step_of(record.state.get("save_steps")) or 0, *apart[-1:]])
+    return record.total_steps is None or record.total_steps - record.last_step < max(every, 1)
 
 
 def _newest(folder: Path, damage: list[Damage]) -> tuple[dict[str, Any], Path]:

@@ -105,6 +105,20 @@ def test_a_loss_that_is_no_number_is_found_in_a_log_without_incidents() -> None:
     assert message.startswith("step 601: loss is nan (400 of 1000 logged steps)")
 
 
+def test_a_loss_that_is_suddenly_zero_was_no_number() -> None:
+    made = by_trainer(logs(np.concatenate([falling(20), np.zeros(10)])))
+    made.figures.pop("grad_norm")
+    ((level, message),) = told(made, "T103")
+    assert level == "error"
+    assert message.startswith("from step 210 on the log shows loss 0.0: the loss was not a number")
+
+
+def test_a_loss_that_is_learned_by_heart_may_be_zero() -> None:
+    made = by_trainer(logs(np.round(3 * np.exp(-np.arange(40) / 3), 4)))
+    assert made.figures["loss"][-1] == 0.0
+    assert not told(made, "T103")
+
+
 def test_steps_that_lost_all_their_utterances_are_no_fault() -> None:
     made = record()
     made.marks[600:650] = 1

@@ -16,7 +16,7 @@ import pytest
 from voxcli.doctor import process, saved
 from voxcli.doctor.record import of_run, of_trainer
 from voxcli.doctor.run_log import read
-from voxcli.doctor.trainer_log import of_checkpoint
+from voxcli.doctor.trainer_log import could_be_over, of_checkpoint
 from voxcli.errors import DataError
 
 
@@ -155,6 +155,21 @@ def test_the_newest_state_of_a_folder_is_read(tmp_path: Path) -> None:
     assert record.last_step == 100
     assert not of_checkpoint(record)
     assert of_checkpoint(of_trainer(tmp_path / "checkpoint-20"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "save_steps", "expected"),
+    [((20, 40), 20, False), ((20, 40, 60), 20, False), ((20, 90), 20, True), ((10, 50), 500, True), ((40,), 10, False)],
+)
+def test_a_trainer_may_have_ended_between_two_checkpoints(
+    steps: tuple[int, ...], save_steps: int, expected: bool, tmp_path: Path
+) -> None:
+    from safetensors.numpy import save_file
+
+    for at in steps:
+        state(tmp_path / f"checkpoint-{at}", [step(at)], save_steps=save_steps)
+        save_file({"a": np.zeros(2)}, tmp_path / f"checkpoint-{at}/model.safetensors")
+    assert could_be_over(of_trainer(tmp_path)) == expected
 
 
 @pytest.mark.parametrize(

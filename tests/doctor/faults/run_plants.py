@@ -170,6 +170,17 @@ def final_wer(project: Project) -> list[str]:
     return ["trained"]
 
 
+def stopped(project: Project) -> list[str]:
+    """A Trainer's run that was to take 100 steps and has left two checkpoints, days ago."""
+    trained(project, "healthy")
+    folder = project.path / "trained"
+    (folder / "trainer_state.json").unlink()
+    for path in folder.glob("checkpoint-*/trainer_state.json"):
+        path.write_text(path.read_text().replace('"max_steps": 12', '"max_steps": 100'))
+        os.utime(path, (1.7e9, 1.7e9))
+    return ["trained"]
+
+
 def many_set_aside(project: Project) -> list[str]:
     runs.real(project)
     lines = [

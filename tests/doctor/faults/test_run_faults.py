@@ -46,6 +46,7 @@ FAULTS = [
     Fault("killed", plants.killed, "T102"),
     Fault("log-stops", of(steps(falling(40)), sessions=False, saved=20, train={"max_steps": 400}), "T102"),
     Fault("ctc-infeasible", of(ordered(*steps(falling(40)), culprit("ctc-infeasible", "60 of 40"))), "T103", (IDS[4],)),
+    Fault("trainer-that-was-ended", plants.stopped, "T102"),
     Fault("infeasible-by-the-data", plants.infeasible, "T103", utterances=(IDS[2],)),
     Fault("amplitude-by-the-data", plants.loud, "T103", utterances=(IDS[1],)),
     Fault(

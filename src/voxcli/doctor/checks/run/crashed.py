@@ -56,11 +56,11 @@ class RunCrashed:
 
 
 def _of_trainer(record: Record, reached: str) -> Iterator[Finding]:
-    from voxcli.doctor.trainer_log import of_checkpoint
+    from voxcli.doctor.trainer_log import could_be_over, of_checkpoint
 
     stopped = record.state.get("stateful_callbacks")
     early = isinstance(stopped, dict) and any("EarlyStopping" in str(key) for key in stopped)
-    if of_checkpoint(record) or early or record.status not in ("crashed", "running"):
+    if early or record.status not in ("crashed", "running") or of_checkpoint(record) or could_be_over(record):
         return
     message = f"the log of the Trainer stops at {reached}, and nothing was written since"
     help = "trainer.train(resume_from_checkpoint=True) goes on from the newest checkpoint"

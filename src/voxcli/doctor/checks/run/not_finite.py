@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import ISOLATED, NORM_RISE, SETTLING
+from voxcli.doctor.checks.thresholds import ISOLATED, NORM_RISE, SETTLING, ZERO_FROM, ZEROS
 from voxcli.findings import About, Level
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def _of_figures(record: Record) -> Iterator[Finding]:
 
     loss, norm = record.column("loss"), record.column("grad_norm")
     bad_loss, bad_norm = record.marks & LOSS > 0, record.marks & NORM > 0
-    hidden = bad_norm & (loss == 0.0)
-    bad = bad_loss | bad_norm
+    hidden = (bad_norm & (loss == 0.0)) | _zeros(record)
+    bad = bad_loss | bad_norm | hidden
     if not bad.any():
         return
     at = int(bad.argmax())
@@ -168,7 +168,8 @@ def _of_figures(record: Record) -> Iterator[Finding]:
         yield Finding(level, message, help, where=f"step {step}")
         return
     if hidden[at]:
-        message = f"from step {step} on the log shows loss 0.0 and grad_norm nan: the loss was not a number"
+        norms = " and grad_norm nan" if bad_norm[at] else ""
+        message = f"from step {step} on the log shows loss 0.0{norms}: the loss was not a number"
         why = "logging_nan_inf_filter replaces it in the log"
     else:
         message = f"step {step}: {'loss' if bad_loss[at] else 'gradient'} is {(loss if bad_loss[at] else norm)[at]}"
@@ -184,3 +185,18 @@ def _of_figures(record: Record) -> Iterator[Finding]:
     after = f"; checkpoint-{max(whole)} is from before" if whole else ""
     cure = cure or ["look for silent or broken audio in the batches of that step, then lower the learning rate"]
     yield Finding("error" if for_good else "warning", message, "; ".join(cure) + after, where=f"step {step}")
+
+
+def _zeros(record: Record) -> Any:
+    """Steps at the end of a Trainer's log whose loss is exactly 0 at once: older ones log no gradient norm. A loss that
+    is learned by heart comes down to 0, it does not fall there. Shape (steps,), bool.
+    """
+    import numpy as np
+
+    loss = record.column("loss")
+    found = np.zeros(len(loss), dtype=bool)
+    above = np.flatnonzero(~(loss == 0.0))
+    begin = int(above[-1]) + 1 if len(above) else 0
+    if record.trainer and len(loss) - begin >= ZEROS and (not begin or loss[begin - 1] > ZERO_FROM):
+        found[begin:] = True
+    return found

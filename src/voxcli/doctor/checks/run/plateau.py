@@ -95,7 +95,8 @@ def _chance(record: Record, level: float, begin: float) -> str | None:
     if n and record.task != "ctc" and abs(level - math.log(n)) <= NEAR_CHANCE * math.log(n):
         return f"chance for {n} tokens is {math.log(n):.3g}"
     bad = _wer(record)
-    if record.task == "ctc" and CTC_CHANCE[0] <= level <= CTC_CHANCE[1] and _could_be_letters(record, bad):
+    letters = record.task == "ctc" or (record.task is None and bad is not None)
+    if letters and CTC_CHANCE[0] <= level <= CTC_CHANCE[1] and _could_be_letters(record, bad):
         return "that is the plateau of a model that has only learned to be silent"
     if level >= (1 - PLATEAU_GAIN) * begin and bad is not None and bad >= CHANCE_WER:
         return f"it has not come down, and the validation WER is {bad:.0%}"
