@@ -89,6 +89,8 @@ def _unusable(context: Context) -> list[tuple[Kind, Unusable]]:
 
 def moved(paths: Sequence[Path]) -> tuple[Path, Path] | None:
     """(folder that is gone, folder that holds the same names), where the files seem to have moved; else None."""
+    if not paths:
+        return None
     some = [paths[number * (len(paths) - 1) // max(1, LOOKED_AT - 1)] for number in range(min(LOOKED_AT, len(paths)))]
     for depth in range(min(DEEP, min(len(path.parts) for path in some) - 1), 0, -1):
         ends = [Path(*path.parts[-depth:]) for path in some]

@@ -139,9 +139,9 @@ def _listened(context: Context) -> Listening:
         wanted += [(split, row, False) for row in headers if row not in chosen]
     decoded = sum(one for _, _, one in wanted)
     if not whole and total:
+        headers = f", of {total - len(wanted):,} the headers as well" if total > len(wanted) else ""
         context.not_looked_at.append(
-            f"the audio of {total - decoded:,} of {total:,} utterances, and the headers of {total - len(wanted):,}; "
-            "`--full` reads all"
+            f"the audio of {total - decoded:,} of {total:,} utterances{headers}; `--full` reads all of it"
         )
     with (
         context.progress.task("listening", total=len(wanted), unit="clips") as bar,

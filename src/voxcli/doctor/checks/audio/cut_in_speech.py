@@ -25,7 +25,7 @@ class AudioCut:
     """
 
     code: ClassVar[str] = "A013"
-    name: ClassVar[str] = "audio-cut-at-window"
+    name: ClassVar[str] = "audio-cut-in-speech"
     about: ClassVar[About] = "audio"
 
     def run(self, context: Context) -> Iterator[Finding]:
