@@ -88,8 +88,12 @@ def download(context: Context) -> Download | None:
     if not isinstance(checkpoint, str) or Path(checkpoint).expanduser().exists() or not context.limits.n_parameters:
         return None
     from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    if any(isinstance(try_to_load_from_cache(checkpoint, name), str) for name in _WEIGHTS):
+    try:
+        if any(isinstance(try_to_load_from_cache(checkpoint, name), str) for name in _WEIGHTS):
+            return None
+    except HFValidationError:  # a path that is gone
         return None
     config = context.config
     stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
