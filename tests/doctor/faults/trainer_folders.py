@@ -75,6 +75,5 @@ def _trained(kind: str) -> Path:
     trainer = Trainer(Wav2Vec2ForCTC(config), arguments, train_dataset=clips, eval_dataset=Clips(5))
     trainer.train()
     trainer.save_state()
-    trainer.save_model()
     trainer.create_model_card()
     return folder
