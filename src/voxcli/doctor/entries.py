@@ -83,6 +83,13 @@ def _culprits(value: object) -> list[Entry] | None:
     return [found for one in value if isinstance(one, dict) and "id" in (found := _table(one, CULPRIT))]
 
 
+def _worst(value: object) -> list[str] | None:
+    """Ids, the worst loss first."""
+    if not isinstance(value, list):
+        return None
+    return [one["id"] for one in value if isinstance(one, dict) and isinstance(one.get("id"), str)]
+
+
 def _table(value: Entry, known: dict[str, Callable[[Any], Any]]) -> Entry:
     return {key: found for key, read in known.items() if key in value and (found := read(value[key])) is not None}
 
@@ -139,6 +146,7 @@ ENTRY: dict[str, Callable[[Any], Any]] = {
     "cause": _text,
     "grad_norm": number,
     "median": number,
+    "worst": _worst,
 }
 FIGURES = (
     "learning_rate",

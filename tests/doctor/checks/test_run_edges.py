@@ -11,8 +11,10 @@ import pytest
 from run_folders import evaluated, falling, logs
 from simulated import findings, healthy
 
+from voxcli.doctor.context import Context
 from voxcli.doctor.record import Record
 from voxcli.doctor.run_log import LOSS, NORM, Evaluation
+from voxcli.doctor.subject import Subject
 
 
 def record(n: int = 1000, **more: Any) -> Record:
@@ -103,6 +105,36 @@ def test_a_loss_that_is_no_number_is_found_in_a_log_without_incidents() -> None:
     ((level, message),) = told(made, "T103")
     assert level == "error"
     assert message.startswith("step 601: loss is nan (400 of 1000 logged steps)")
+
+
+def spikes(*sets: list[str], worst: str | None = None) -> list[dict[str, Any]]:
+    """Spikes with these utterances."""
+    more = {"worst": [worst]} if worst else {}
+    figures = {"incident": "spike", "grad_norm": 90.0, "median": 2.0}
+    return [{"step": 100 * at, **figures, "utterances": names, **more} for at, names in enumerate(sets, 1)]
+
+
+@pytest.mark.parametrize(
+    ("incidents", "level", "named"),
+    [
+        (spikes(["a", "b"], ["a", "c"]), "warning", ("a",)),
+        (spikes(["a", "b"]), "note", ()),
+        (spikes(["a", "b"], ["c", "d"], worst="b"), "warning", ("b",)),
+        (spikes(["a", "b"], worst="b"), "note", ("b",)),
+        (spikes(*(["a", str(at), *"bcdefghijkl"] for at in range(2))), "note", ()),
+    ],
+)
+def test_utterances_of_several_spikes_are_named(
+    incidents: list[dict[str, Any]], level: str, named: tuple[str, ...]
+) -> None:
+    from voxcli.doctor.checks.run.spikes import GradientSpikes
+
+    made = record(incidents=incidents, lock={"data": {"train": {"utterances": 100}}})
+    made.figures["grad_norm"][:] = 2.0
+    context = Context(Subject(("run",), "r", Path("r")))
+    context._opened["record"] = made
+    (finding,) = GradientSpikes().run(context)
+    assert (finding.level, finding.utterances) == (level, named)
 
 
 def test_a_loss_that_is_suddenly_zero_was_no_number() -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxcli.api import Finding
-from voxcli.doctor.checks.thresholds import MANY_SPIKES, SPIKE, SPIKE_FIRST, SPIKE_WINDOW, SPIKES_AT_LEAST
+from voxcli.doctor.checks.thresholds import (
+    MANY_SPIKES,
+    SPIKE,
+    SPIKE_FIRST,
+    SPIKE_WINDOW,
+    SPIKES_AT_LEAST,
+    UNLIKELY,
+)
 from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
+    from voxcli.doctor.record import Record
+
+MOST_COUNTED = 200  # spikes
 
 
 class GradientSpikes:
@@ -40,9 +51,6 @@ class GradientSpikes:
 
         record = context.record
         told = [one for one in record.incidents if one.get("incident") == "spike"]
-        names = Counter(str(name) for one in told for name in set(one.get("utterances") or ()))
-        epochs = max(1.0, float(np.nanmax(record.column("epoch"), initial=1.0)))
-        again = sorted(name for name, count in names.items() if count > 1)
         norm = record.column("grad_norm")
         median = usual(norm, width=SPIKE_WINDOW)
         high = np.zeros(len(norm), dtype=bool)
@@ -55,23 +63,45 @@ class GradientSpikes:
             [(float(norm[at]), float(median[at]), int(record.steps[at])) for at in np.flatnonzero(high)]
             + [(float(one.get("grad_norm") or 0), float(one.get("median") or 0), int(one["step"])) for one in told]
         )
-        many = len(steps) >= SPIKES_AT_LEAST and len(steps) > MANY_SPIKES * len(norm)
-        unclipped = record.train.get("max_grad_norm") == 0
-        few = [name for name in again if names[name] >= 2 and len(again) <= 16]
         message = (
             f"the gradient's norm was over {SPIKE:g} times the usual in {len(steps)} of {len(norm)} steps, "
             f"the worst at step {worst[2]}: {worst[0]:.3g} beside {worst[1]:.3g}"
         )
-        if few:
-            who = f"{few[0]} was" if len(few) == 1 else f"{len(few)} utterances were"
-            message += f"; {who} in more than one of them, in {epochs:.0f} passes over the data"
-        if few or many or unclipped:
+        again = _again(record, told)
+        suspects = tuple(dict.fromkeys(one["worst"][0] for one in told if one.get("worst")))
+        many = len(steps) >= SPIKES_AT_LEAST and len(steps) > MANY_SPIKES * len(norm)
+        if again:
+            who = f"{again[0]} was" if len(again) == 1 else f"{len(again)} utterances were"
+            message += f"; {who} in more of them than chance explains"
+        elif suspects:
+            message += f"; the worst loss was that of {suspects[0]}"
+        if again or many or record.train.get("max_grad_norm") == 0:
             help = "listen to the utterances and compare their transcripts; leave them out by [filter] exclude"
-            if not names:
-                help = (
-                    f"listen to the clips of these steps; {record.key('max_grad_norm')}=1.0 and {record.lower_rate()}"
-                )
-            yield Finding("warning", message, help, utterances=tuple(few or names), where=f"step {worst[2]}")
+            if not told:
+                clipped = f"{record.key('max_grad_norm')}=1.0 and {record.lower_rate()}"
+                help = f"listen to the clips of these steps; {clipped}"
+            yield Finding("warning", message, help, utterances=again or suspects, where=f"step {worst[2]}")
         else:
             help = "single spikes that the clipping holds do no harm; listen to their utterances if you have a minute"
-            yield Finding("note", message, help, utterances=tuple(names), where=f"step {worst[2]}")
+            yield Finding("note", message, help, utterances=suspects, where=f"step {worst[2]}")
+
+
+def _again(record: Record, told: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Utterances that had the worst loss of, or at least were in, more spikes than chance explains."""
+    every = [set(one.get("utterances") or ()) for one in told]
+    n = record.utterances("train") or len(set().union(*every)) or 1
+    worst = Counter(one["worst"][0] for one in told if one.get("worst"))
+    found = [name for name, count in worst.items() if _chance(count, len(told), 1 / n) * n < UNLIKELY]
+    if not found:
+        share = sum(len(one) for one in every) / (len(every) * n) if every else 1.0
+        names = Counter(name for one in every for name in one)
+        found = [name for name, count in names.items() if _chance(count, len(told), share) * n < UNLIKELY]
+    return tuple(sorted(found))
+
+
+def _chance(least: int, times: int, share: float) -> float:
+    """The probability of `least` or more hits in so many attempts, each of that probability."""
+    if least < 2 or share >= 1:
+        return 1.0
+    times = min(times, MOST_COUNTED)
+    return sum(math.comb(times, k) * share**k * (1 - share) ** (times - k) for k in range(min(least, times), times + 1))
