@@ -69,3 +69,20 @@ def test_a_component_of_a_plugin_file_resolves(vox_project, good):
     project = vox_project({"here.py": source, "r.toml": good})
     arguments = ("recipe", "check", "r.toml", 'data=[{type = "here", n = "x"}]', "--plugin", "here.py")
     assert 'data.0.n is "x", expected a whole number' in project.run(*arguments).assert_code(2).err
+
+
+def test_checks_are_one_line(vox_project):
+    source = """
+        from voxcli.api import hookimpl
+
+        @hookimpl
+        def vox_register(registry):
+            for number in range(1, 4):
+                registry.add("check", f"ACME00{number}", __name__ + ":Check")
+        """
+    project = vox_project({"acme.py": source})
+    shown = project.run("plugins", "list", "--plugin", "acme.py").assert_ok().out
+    (line,) = [line for line in shown.splitlines() if line.startswith("check ")]
+    assert re.fullmatch(r"check +3 checks +acme.py [0-9a-f]{12} +vox doctor --list", line)
+    listed = json.loads(project.run("plugins", "list", "--json", "--plugin", "acme.py").assert_ok().out)
+    assert [one["name"] for one in listed["components"] if one["kind"] == "check"] == ["ACME001", "ACME002", "ACME003"]
