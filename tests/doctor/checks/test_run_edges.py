@@ -251,3 +251,21 @@ def test_an_eval_entry_without_scores_is_nothing(tmp_path: Path) -> None:
     entries = [*logs(falling(3)), {"step": 30, "eval_runtime": 3.0}, evaluated(30, wer=0.3)]
     (tmp_path / "trainer_state.json").write_text(__import__("json").dumps({"global_step": 30, "log_history": entries}))
     assert len(of_trainer(tmp_path).evaluations) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "count", "level"),
+    [
+        ("its label of 60 tokens needs 62 frames, its audio has 61 (after augmentation)", 1, "note"),
+        ("its label of 60 tokens needs 62 frames, its audio has 61 (after augmentation)", 60, "warning"),
+        ("its label of 60 tokens needs 62 frames, its audio has 40", 1, "warning"),
+        ("data/a.wav is damaged: flac decoder lost sync", 1, "warning"),
+        ("its samples reach 1e+30, and audio lies within -1 and 1", 1, "warning"),
+        ("does not fit the memory, even alone (25.1 s)", 1, "note"),
+        ("does not fit the memory, even alone (25.1 s)", 20, "warning"),
+    ],
+)
+def test_what_was_set_aside_weighs_by_its_reason(reason: str, count: int, level: str) -> None:
+    culprits = [{"id": f"a{at}", "split": "train", "reason": reason} for at in range(count)]
+    made = record(culprits=culprits, lock={"data": {"train": {"utterances": 1000}}})
+    assert [one for one, _ in told(made, "T120")] == [level]

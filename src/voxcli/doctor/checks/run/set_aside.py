@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
 AUGMENTED = "after augmentation"
-BROKEN = ("unreadable", "audio-not-finite", "audio-amplitude", "silent")
+BROKEN = ("unreadable", "ctc-infeasible", "audio-not-finite", "audio-amplitude", "silent")
 KINDS = {
     "not numbers": "audio-not-finite",
     "samples reach": "audio-amplitude",
