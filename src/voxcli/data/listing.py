@@ -31,6 +31,7 @@ from voxcli.progress import NULL, Bar, Progress
 log = logging.getLogger(__name__)
 
 ROWS = 32768  # rows in a batch of the file; every batch but the last has as many
+LONGEST = 24 * 3600.0  # s that one utterance can be said to last: what is said beyond is samples or milliseconds
 TOLD = 64  # utterances after which the bar moves
 FORMAT = b"voxcli index 2"  # raised when the columns or their meaning change
 
@@ -177,7 +178,7 @@ def _columns(batch: list[Utterance]) -> dict[str, list[Any]]:
 
 def _length(duration: float | None) -> float:
     """A duration that can be one, else NaN: the header decides."""
-    return duration if duration is not None and 0 < duration < math.inf else math.nan
+    return duration if duration is not None and 0 < duration <= LONGEST else math.nan
 
 
 def _pickled(utterance: Utterance) -> bytes:

@@ -174,8 +174,10 @@ def _lengths(array: pa.Array | None, rows: int, scale: float) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from voxcli.data.listing import LONGEST
+
     seconds = np.asarray(pc.fill_null(_numbers(array, rows), math.nan), np.float64) * scale
-    return pa.array(np.where((seconds > 0) & np.isfinite(seconds), seconds, math.nan))
+    return pa.array(np.where((seconds > 0) & (seconds <= LONGEST), seconds, math.nan))
 
 
 def places_of(at: dict[str, int]) -> tuple[Sequence[int], dict[str, int]]:

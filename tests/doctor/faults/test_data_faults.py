@@ -362,6 +362,13 @@ FAULTS = [
     Fault("class-with-a-handful", labelled(lambda rows: each(label="fish")(rows[:5])), "D042", ALL_TRAIN[:5]),
     Fault("label-spelled-twice", labelled(lambda rows: each(label="Dog ")(rows[:30:3])), "D043", ALL_TRAIN[:30:3]),
     Fault("one-clip-holds-most", one_long, "D050", (THIRD,), fixable=True),
+    Fault(
+        "four-recordings-hold-most",
+        manifest(lambda rows: each(duration="45")(rows[:4])),
+        "D050",
+        ALL_TRAIN[:4],
+        fixable=True,
+    ),
     Fault("batches-half-padding", uneven, "D060", fixable=True),
     Fault(
         "validation-all-too-short",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding, Fix
-from voxcli.doctor.checks.thresholds import FEW_RECORDINGS, MOST_SECONDS, RECORDINGS_FROM
+from voxcli.doctor.checks.thresholds import FEW_RECORDINGS, RECORDINGS_FROM
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -46,8 +46,11 @@ class FewRecordingsHoldMost:
         seconds = np.bincount(places, weights=table.durations.astype(np.float64))
         order = np.argsort(-seconds, kind="stable")
         shares = np.cumsum(seconds[order]) / max(float(seconds.sum()), 1e-9)
-        needed = int(np.searchsorted(shares, MOST_SECONDS)) + 1
-        if needed > max(1, int(FEW_RECORDINGS * len(values))):
+        for share, few in FEW_RECORDINGS:
+            needed = int(np.searchsorted(shares, share)) + 1
+            if needed <= max(1, int(few * len(values))):
+                break
+        else:
             return
         chosen = np.isin(places, order[:needed])
         yield Finding(
