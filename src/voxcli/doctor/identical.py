@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from voxcli.doctor.listening import Listening
 from voxcli.doctor.rows import of
 
 FILES = 20_000  # files whose sizes are compared; `--full` compares all
-ENDS = 1 << 16  # bytes at each end that are compared before a whole file is read
+ENDS = 1 << 12  # bytes at each end that are compared before a whole file is read
+READ = 300_000_000  # bytes of whole files that are read at most; `--full` reads all
 
 Place = tuple[Split, int]
 
@@ -83,30 +86,32 @@ def _groups(listening: Listening) -> list[list[Place]]:
 def _same_bytes(listening: Listening) -> dict[bytes, list[Place]]:
     """Hash -> places, of whole files of the same size that begin and end alike."""
     rng = np.random.default_rng(0)
-    sizes: dict[int, dict[str, list[Place]]] = {}
+    files: dict[tuple[int, int, int], list[tuple[str, Place]]] = {}
     whole = sum(len(table) for table in listening.tables.values())
     for split, table in listening.tables.items():
         wanted = len(table) if listening.context.full else min(len(table), FILES * len(table) // max(1, whole) + 1)
         rows = np.sort(rng.choice(len(table), wanted, replace=False)) if len(table) else np.zeros(0, np.int64)
         for row, path in zip(rows.tolist(), table.select(rows).column("audio"), strict=True):
-            if path is None:
-                continue
-            try:
-                sizes.setdefault(os.stat(path).st_size, {}).setdefault(path, []).append((split, row))
-            except OSError:
-                continue
-    alike: dict[bytes, dict[str, list[Place]]] = {}
-    for size, files in sizes.items():
-        if len(files) > 1:
-            for path, places in files.items():
-                key = _digest(path, ENDS) + size.to_bytes(8, "big")
-                alike.setdefault(key, {})[path] = places
+            with contextlib.suppress(OSError, TypeError, ValueError):
+                status = os.stat(path or "")
+                files.setdefault((status.st_size, status.st_dev, status.st_ino), []).append((path or "", (split, row)))
+    sizes = Counter(size for size, _, _ in files)
+    alike: dict[bytes, list[tuple[int, list[tuple[str, Place]]]]] = {}
+    for (size, _, _), named in files.items():
+        if sizes[size] > 1 or len({path for path, _ in named}) > 1:
+            key = _digest(named[0][0], ENDS) + size.to_bytes(8, "big")
+            alike.setdefault(key, []).append((size, named))
     equal: dict[bytes, list[Place]] = {}
-    for files in alike.values():
-        if len(files) > 1:
-            for path, places in files.items():
-                # one row of each file: rows that name one file read stretches of it, or are known to be the same
-                equal.setdefault(_digest(path, None), []).append(places[0])
+    left = READ
+    for some in alike.values():
+        for size, named in some:
+            if len(some) > 1:
+                left -= size
+                if left < 0 and not listening.context.full:
+                    break
+            digest = _digest(named[0][0], None) if len(some) > 1 else _digest(named[0][0], ENDS)
+            # one row of each name: rows that name one file read stretches of it, or are known to be the same
+            equal.setdefault(digest, []).extend(dict(reversed(named)).values())
     return {digest: places for digest, places in equal.items() if len(places) > 1}
 
 
