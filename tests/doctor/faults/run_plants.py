@@ -146,6 +146,19 @@ def cut_short(project: Project) -> list[str]:
     return [RUN]
 
 
+def half_written(project: Project) -> list[str]:
+    runs.real(project)
+    newest = project.path / RUN / "checkpoints/step-000012"
+    shutil.copytree(newest, newest.with_name(".step-000016.partial"))
+    return [RUN]
+
+
+def without_log(project: Project) -> list[str]:
+    runs.real(project)
+    (project.path / RUN / "log.jsonl").write_text("")
+    return [RUN]
+
+
 def no_weights(project: Project) -> list[str]:
     trained(project, "healthy")
     next((project.path / "trained").glob("checkpoint-*/model.safetensors")).unlink()

@@ -172,6 +172,8 @@ FAULTS = [
     Fault("validation-infinite", of(ordered(*steps(falling(60)), validation(60, 0.9, math.inf))), "T121"),
     Fault("best-is-gone", plants.dangling, "T122"),
     Fault("weights-cut-short", plants.cut_short, "T122"),
+    Fault("half-written-checkpoint", plants.half_written, "T122"),
+    Fault("log-is-gone", plants.without_log, "T100"),
     Fault("checkpoint-of-a-trainer-without-weights", plants.no_weights, "T122"),
     Fault("disk-full", of([*steps(falling(20)), plants.disk_full(20)], end=None), "T123"),
     Fault(

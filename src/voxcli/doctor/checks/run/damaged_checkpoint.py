@@ -44,7 +44,7 @@ class CheckpointDamaged:
             if one.step < 0:
                 if record.status != "running":
                     help = f"it can be removed; --resume clears it away, {instead}"
-                    yield Finding("note", f"{one.path.name}: {one.problem}", help, where=str(one.path))
+                    yield Finding("warning", f"{one.path.name}: {one.problem}", help, where=str(one.path))
                 continue
             help = f"copy it again from where it was written, or {instead}"
             yield Finding("error", f"{one.path.name}: {one.problem}", help, where=str(one.path))

@@ -72,7 +72,7 @@ def _repeating(record: Record) -> tuple[str, ...]:
     from voxcli.doctor.checks.thresholds import REPEATING
 
     found = []
-    for path in sorted((record.path / EVALUATION).glob("*/utterances.jsonl"))[-1:]:
+    for path in sorted((record.path / EVALUATION).glob("*/utterances.jsonl")):
         with path.open("rb") as file:
             for line in file:
                 try:
@@ -82,4 +82,4 @@ def _repeating(record: Record) -> tuple[str, ...]:
                         found.append(str(entry["id"]))
                 except (ValueError, KeyError, TypeError):
                     continue
-    return tuple(found)
+    return tuple(dict.fromkeys(found))

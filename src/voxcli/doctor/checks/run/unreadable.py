@@ -46,10 +46,13 @@ class LogCannotBeRead:
                 "take it from a backup, or remove what cannot be read; what is said of this run comes from the rest",
                 where=f"{path}:{here[0].line}" if here[0].line else str(path),
             )
-        if record.status == "empty" and not record.damage:
-            yield Finding(
-                "note",
-                "no step was logged: the run has not begun, or ended before its first step",
-                "`vox train` with this run's folder and --resume begins it",
-                where=str(record.log_path),
-            )
+        if record.status != "empty" or record.damage:
+            return
+        where = str(record.log_path)
+        if record.checkpoints:
+            message = f"{record.log_path.name} holds nothing, and the run has {len(record.checkpoints)} checkpoints"
+            help = "take it from a backup; without it nothing can be said of the run. Its checkpoints are not touched"
+            yield Finding("warning", message, help, where=where)
+        else:
+            message = "no step was logged: the run has not begun, or ended before its first step"
+            yield Finding("note", message, f"`vox train {record.path} --resume` begins it", where=where)
