@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from voxcli.api import Bundle, Corpus, Limits, ModelFamily
 from voxcli.doctor.subject import Subject
-from voxcli.errors import RecipeError, VoxError
+from voxcli.errors import ModelError, RecipeError, VoxError
 from voxcli.findings import Finding
 from voxcli.progress import NULL, Progress
 
@@ -242,8 +242,14 @@ class Context:
     def _config(self) -> dict[str, Any]:
         from voxcli.models.checkpoint import read_config
 
-        checkpoint = getattr(self.recipe.model, "checkpoint", None)
-        return read_config(str(checkpoint)) if checkpoint else {}
+        family: Any = self.recipe.model
+        checkpoint = getattr(family, "checkpoint", None)
+        try:
+            return read_config(str(checkpoint)) if checkpoint else {}
+        except ModelError:
+            if type(family).__module__.startswith("voxcli."):
+                raise
+            return {}  # a plugin's checkpoint need not be one of transformers
 
     def _built(self, corpus: Corpus) -> Bundle:
         from voxcli.memory.shapes import without_weights

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from voxcli.api import config
 from voxcli.doctor.checks.recipe import (
     backend_refuses,
     batch_filling,
@@ -22,7 +24,7 @@ from voxcli.doctor.checks.recipe import (
     text_rules,
 )
 from voxcli.doctor.checks.recipe.trained import Trained
-from voxcli.doctor.context import Context
+from voxcli.doctor.context import Context, Unavailable
 from voxcli.doctor.subject import Subject
 from voxcli.errors import ModelError
 from voxcli.findings import Check, Finding
@@ -215,6 +217,26 @@ def test_turkish_capitals_are_lowered_by_turkish_rules(folder: Path) -> None:
     [said] = found(text_rules.TextRuleWithoutEffect(), folder, text=rules)
     assert said.fix is not None
     assert said.fix.changes == {"text.replace": {"i": "i"}}
+
+
+def test_a_plugins_checkpoint_need_not_be_one_of_transformers(folder: Path) -> None:
+    recipe = resolve_tables(
+        {
+            "data": [{"type": "manifest", "path": str(folder / "data/manifest.csv")}],
+            "model": {"type": "ctc", "checkpoint": "model.nemo"},
+            "train": {"max_steps": 100, "batch_duration": 8.0},
+        }
+    )
+
+    @config
+    class Foreign(type(recipe.model)):  # type: ignore[misc]
+        """A family of a plugin."""
+
+    context = Context.of_recipe(dataclasses.replace(recipe, model=Foreign(checkpoint="model.nemo")), training=True)
+    assert context.config == {}
+    assert not context.findings
+    with pytest.raises(Unavailable):
+        _ = Context.of_recipe(recipe).config
 
 
 def test_a_checkpoint_without_a_table_of_languages_knows_those_of_whisper(folder: Path, tmp_path: Path) -> None:

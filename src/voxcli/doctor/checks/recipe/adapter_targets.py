@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -142,7 +143,9 @@ def tried(context: Context, adapter: Any) -> ModelError | None:
 
     recipe = context.recipe
     try:
-        lora.fitted(copy.deepcopy(context.skeleton.model), recipe.model, adapter, recipe.task)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # patterns that match nothing are R132
+            lora.fitted(copy.deepcopy(context.skeleton.model), recipe.model, adapter, recipe.task)
     except ModelError as error:
         return error
     return None
