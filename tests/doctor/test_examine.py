@@ -97,6 +97,20 @@ def test_a_check_whose_module_cannot_be_imported_is_named(acme, source):
     assert json.loads(skipped.out)["findings"] == []
 
 
+def test_a_library_that_cannot_be_imported_is_one_finding(acme):
+    project = acme("import soxr", more="\n\nclass Second(Acme):\n    code = 'ACME002'\n")
+    register = "registry.add('check', 'ACME002', 'vox_plugin_acme:Second')"
+    path = project.path / "acme.py"
+    path.write_text(path.read_text().replace("(registry):\n", f"(registry):\n    {register}\n"))
+    project.write({"soxr.py": "raise OSError('libsoxr.so.0: cannot open shared object file')"})
+    result = project.spawn("doctor", "r.toml", *ONLY, "--json", env=_here(project)).assert_code(2)
+    report = json.loads(result.out)
+    assert [one["code"] for one in report["findings"]] == ["M001", "ACME001", "ACME002"]
+    message = "soxr cannot be imported: OSError: libsoxr.so.0: cannot open shared object file"
+    assert report["findings"][0]["message"] == message
+    assert "soxr.py:1" in report["findings"][0]["where"]
+
+
 def _here(project: Project) -> dict[str, str]:
     import os
 

@@ -30,7 +30,8 @@ def check(recipe: Recipe, *, resume: bool) -> None:
     report = examine(context)
     splits: Splits | None = context.opened("splits")
     told = {one.message for one in (*recipe.warnings, *(splits.findings if splits is not None else ()))}
-    found = [one for made in report.made for one in made.findings if one.level == "error" or one.message not in told]
+    found = [one for one in report.findings if one not in context.findings]
+    found = [one for one in found if one.level == "error" or one.message not in told]
     errors = [one for one in found if one.level == "error"]
     if errors and not resume:
         _say([one for one in found if one.level != "error"], recipe)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from voxcli.doctor.context import Context, Unavailable
 from voxcli.doctor.known import about_of, called, chosen, known, unusable, words
+from voxcli.doctor.not_importable import library_of
 from voxcli.errors import VoxError
 from voxcli.findings import ABOUT, LEVELS, About, Check, Finding
 from voxcli.plugins.registry import Registration
@@ -18,6 +19,7 @@ from voxcli.recipe.where import Place, nearest
 __all__ = ["Examination", "Made", "Report", "chosen", "examine", "known"]
 
 CRASHED = "P006"
+NOT_IMPORTED = "M001"
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Examination:
         self._abouts: dict[str, About] = {check.code: check.about for check in every}
         self._made: list[Made] = []
         self._current: list[Finding] = []
+        self._libraries: dict[str, Finding] = {}
         self._broken = [] if context.training else [_broken(*one) for one in unusable(only, skip)]
 
     def run(self) -> Report:
@@ -133,6 +136,7 @@ class Examination:
             finding
             for finding in (
                 *self.context.findings,
+                *self._libraries.values(),
                 *self._broken,
                 *(one for made in self._made for one in made.findings),
                 *self._current,
@@ -151,12 +155,16 @@ class Examination:
             for finding in check.run(self.context):
                 found.append(_checked(finding, check))
         except Unavailable as missing:
-            needs = str(missing) if not found else ""
+            needs = str(missing)
         except (Exception, SystemExit) as error:  # third-party code or our own defect: the other checks go on
-            found.append(_crashed(check, registration, error))
+            if library := library_of(error):
+                self._libraries.setdefault(library, _not_imported(library, error))
+                needs = library
+            else:
+                found.append(_crashed(check, registration, error))
         self._current = []
         seconds = time.perf_counter() - begin
-        return Made(check, registration.distribution, tuple(found), bool(needs), seconds, needs)
+        return Made(check, registration.distribution, tuple(found), bool(needs) and not found, seconds, needs)
 
 
 def examine(context: Context, *, only: Collection[str] = (), skip: Collection[str] = ()) -> Report:
@@ -171,6 +179,17 @@ def _checked(finding: Finding, check: Check) -> Finding:
     if finding.level not in LEVELS:
         raise TypeError(f"it yields a finding of level {finding.level!r}, expected {', '.join(LEVELS)}")
     return dataclasses.replace(finding, code=finding.code or check.code)
+
+
+def _not_imported(library: str, error: BaseException) -> Finding:
+    reason = next(iter(str(error).splitlines()), "")
+    return Finding(
+        "error",
+        f"{library} cannot be imported: {type(error).__name__}: {reason}",
+        "`vox doctor` without a recipe says what is wrong with this machine's libraries",
+        code=NOT_IMPORTED,
+        where=_frame(error),
+    )
 
 
 def _crashed(check: Check, registration: Registration, error: BaseException) -> Finding:

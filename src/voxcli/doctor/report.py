@@ -7,6 +7,7 @@ from typing import Any
 
 import voxcli
 from voxcli.doctor.examine import Report
+from voxcli.doctor.not_importable import LIBRARIES
 from voxcli.findings import LEVELS, About, Finding
 from voxcli.recipe.render import source
 from voxcli.recipe.where import dotted
@@ -30,7 +31,6 @@ NEEDS = {
     "recipe": "a recipe that resolves",
     "limits": "the limits of a model",
     "config": "the config of a model",
-    "torch": "a torch that can be imported",
     "skeleton": "a model that can be built",
     "bundle": "a model that can be built",
     "data": "data that can be listed",
@@ -99,7 +99,8 @@ def not_looked_at(report: Report) -> Iterator[str]:
     needs: dict[str, list[str]] = {}
     for made in report.skipped:
         part = made.needs.partition(" ")[0]
-        need = NEEDS.get(part, f"what could not be opened ({part})")
+        other = f"a {part} that can be imported" if part in LIBRARIES else f"what could not be opened ({part})"
+        need = NEEDS.get(part, other)
         if part == "recipe" and not {"recipe", "run"} & set(report.context.subject.kinds):
             need = "a recipe"
         needs.setdefault(need, []).append(made.check.code)
