@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from voxcli.doctor.checks.recipe import (
     spaceless_metric,
     spoken,
     text_rules,
+    worker_processes,
 )
 from voxcli.doctor.checks.recipe.trained import Trained
 from voxcli.doctor.context import Context, Unavailable
@@ -191,6 +193,13 @@ def test_languages_without_spaces(folder: Path, language: str, said: bool) -> No
     check = spaceless_metric.WordsWithoutSpaces()
     assert bool(found(check, folder, "whisper", model={"language": language})) == said
     assert not found(check, folder, "whisper", model={"language": language, "generation_task": "translate"})
+
+
+def test_more_workers_than_processors_are_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    check = worker_processes.MoreWorkersThanProcessors()
+    assert not found(check, folder, train={"dataloader_num_workers": 2})
+    assert [one.level for one in found(check, folder, train={"dataloader_num_workers": 3})] == ["note"]
 
 
 def test_languages_are_compared_by_their_codes() -> None:

@@ -51,6 +51,17 @@ def changed(kind: str, file: str, change: Callable[[dict[str, Any]], Any], **sec
     return plant
 
 
+def without_file(kind: str, file: str) -> Callable[[Project], Sequence[str]]:
+    """A recipe over a checkpoint that lacks one file."""
+
+    def plant(project: Project) -> Sequence[str]:
+        given = recipe(project, kind)
+        (project.path / kind / file).unlink()
+        return given
+
+    return plant
+
+
 def _mel_bins(table: dict[str, Any]) -> None:
     table["feature_extractor"]["feature_size"] = 128
 
@@ -302,6 +313,7 @@ FAULTS = [
     Fault("clips-beyond-the-window", whisper(filter={"max_duration": 30.0}), "R117", fixable=True),
     Fault("nothing-within-the-window", whisper(filter={"min_duration": 5.0}), "R117", fixable=True),
     Fault("checkpoint-that-is-not-there", planted(model={"checkpoint": "missing/checkpoint"}), "R120"),
+    Fault("tokenizer-that-is-not-there", without_file("whisper", "tokenizer.json"), "R121"),
     # evaluation, batches, length
     Fault(
         "early-stopping-without-validation",
