@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from voxcli.data.table import Table
+from voxcli.text.scripts import language_name
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
@@ -22,6 +23,24 @@ def declared(context: Context) -> str | None:
         return None
     model: str | None = getattr(context.recipe.model, "language", None)
     return context.recipe.text.language or model
+
+
+_SAME = {"nb": "no", "nn": "no", "cmn": "zh", "yue": "zh", "iw": "he", "fil": "tl", "jw": "jv", "in": "id"}
+
+
+def differ(one: str | None, other: str | None) -> bool:
+    """Whether two names are of different languages; never where one is a name or code that is not known here."""
+    codes = [_code(name) for name in (one, other)]
+    return codes[0] != codes[1] and all(len(code) == 2 for code in codes)
+
+
+def _code(language: str | None) -> str:
+    code = language_name(language)
+    if len(code) > 3:
+        from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+        code = TO_LANGUAGE_CODE.get(code, code)
+    return _SAME.get(code, code)
 
 
 def translates(context: Context) -> bool:

@@ -389,9 +389,11 @@ FAULTS = [
     ),
     Fault("cut-at-the-window", cut, "D076", (THIRD,), fixable=True),
     Fault(
-        "early-stopping-without-validation",
+        "holdout-of-one-text",
         planted(
-            lambda rows: [row for row in rows if row["split"] != "validation"], train={"early_stopping_patience": 3}
+            lambda rows: [row for row in rows if row["split"] != "validation"],
+            texts=["one two", "three four", "five six", "one three"],
+            holdout={"validation": 0.1},
         ),
         "D073",
     ),

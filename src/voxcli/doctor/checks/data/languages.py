@@ -33,14 +33,13 @@ class LanguagesDisagree:
         """`[text]` against `[model]`, then the column against both."""
         import numpy as np
 
-        from voxcli.doctor.languages import declared, groups, languages_of, translates
+        from voxcli.doctor.languages import declared, differ, groups, languages_of, translates
         from voxcli.doctor.rows import named, of
-        from voxcli.text.scripts import language_name
 
         recipe, data = context.recipe, context.data
         model: str | None = getattr(recipe.model, "language", None)
         texts = recipe.text.language and not translates(context)
-        if texts and model and language_name(recipe.text.language) != language_name(model):
+        if texts and model and differ(recipe.text.language, model):
             yield Finding(
                 "warning",
                 f'[text] language = "{recipe.text.language}", but [model] language = "{model}"',
@@ -53,10 +52,10 @@ class LanguagesDisagree:
             return
         key = ("model", "language") if model else ("text", "language")
         every = sorted({one for split in data.filled for one in languages_of(data.used(split))})
-        fitting = tuple(one for one in every if language_name(one) == language_name(said))
+        fitting = tuple(one for one in every if not differ(one, said))
         for split in data.filled:
             table = data.used(split)
-            parts = [rows for one, rows in groups(table, said) if language_name(one) != language_name(said)]
+            parts = [rows for one, rows in groups(table, said) if differ(one, said)]
             if not parts:
                 continue
             rows = np.sort(np.concatenate(parts))

@@ -29,16 +29,11 @@ class NoValidation:
     before_training: ClassVar[bool] = True
 
     def run(self, context: Context) -> Iterator[Finding]:
-        """The splits as a run would use them."""
+        """The splits as a run would use them; keys that need the split are told among those of recipes."""
         data = context.data
         yield from (one for one in data.splits.findings if one.path[:1] == ("holdout",))
         if "data" in context.subject.kinds or len(data.used("validation")) or len(data.listed("validation")):
             return
-        stops = context.recipe.train.early_stopping_patience is not None
         yield Finding(
-            "warning" if stops else "note",
-            "there is no validation split"
-            + (", and early_stopping_patience waits for its scores" if stops else ": no best checkpoint is chosen"),
-            "[holdout] validation = 0.05",
-            path=("train", "early_stopping_patience") if stops else (),
+            "note", "there is no validation split: no best checkpoint is chosen", "[holdout] validation = 0.05"
         )
