@@ -252,15 +252,21 @@ FAULTS = [
     Fault("transcript-of-a-removed-sign", planted(says("%"), text={"remove": "%"}), "D009", (THIRD,), fixable=True),
     Fault(
         "digits-removed",
-        planted(says("route 90 garden"), text={"remove": "0-9"}),
+        planted(says("route 90 garden"), text={"remove": "0-9"}, model={"vocabulary": "data"}),
         "D010",
         (THIRD,),
+        fixable=True,
     ),
     Fault(
         "accents-stripped",
-        planted(first(10, text=lambda row: row["text"].replace("e", "é")), text={"strip_marks": True}),
+        planted(
+            first(10, text=lambda row: row["text"].replace("e", "é")),
+            text={"strip_marks": True},
+            model={"vocabulary": "data"},
+        ),
         "D010",
         ALL_TRAIN[:10],
+        fixable=True,
     ),
     Fault(
         "vowels-of-devanagari-stripped",
