@@ -153,7 +153,8 @@ class Examination:
         needs = ""
         try:
             for finding in check.run(self.context):
-                found.append(_checked(finding, check))
+                found.append(one := _checked(finding, check))
+                self._abouts.setdefault(one.code, about_of(one.code, {}, check.about))
         except Unavailable as missing:
             needs = str(missing)
         except (Exception, SystemExit) as error:  # third-party code or our own defect: the other checks go on

@@ -126,6 +126,6 @@ def suggestion(word: str, codes: Mapping[str, str]) -> str:
     return f"{near}`vox doctor --list` shows all of them"
 
 
-def about_of(code: str, abouts: Mapping[str, About]) -> About:
-    """What a code is about: that of its check, or that of its letter; a code of nobody is about plugins."""
-    return abouts.get(code) or (LETTERS.get(code[:1], "plugins") if code[1:].isdigit() else "plugins")
+def about_of(code: str, abouts: Mapping[str, About], other: About = "plugins") -> About:
+    """What a code is about: that of its check, or that of its letter; `other` for a code of nobody."""
+    return abouts.get(code) or (LETTERS.get(code[:1], other) if code[1:].isdigit() else other)
