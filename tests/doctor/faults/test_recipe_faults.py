@@ -313,7 +313,8 @@ FAULTS = [
     Fault("clips-beyond-the-window", whisper(filter={"max_duration": 30.0}), "R117", fixable=True),
     Fault("nothing-within-the-window", whisper(filter={"min_duration": 5.0}), "R117", fixable=True),
     Fault("checkpoint-that-is-not-there", planted(model={"checkpoint": "missing/checkpoint"}), "R120"),
-    Fault("tokenizer-that-is-not-there", without_file("whisper", "tokenizer.json"), "R121"),
+    Fault("tokenizer-that-is-not-there", without_file("whisper", "tokenizer.json"), "R116"),
+    Fault("feature-extractor-that-is-not-there", without_file("whisper", "processor_config.json"), "R121"),
     # evaluation, batches, length
     Fault(
         "early-stopping-without-validation",

@@ -46,7 +46,10 @@ class ProcessorOfAnotherCheckpoint:
     before_training: ClassVar[bool] = True
 
     def run(self, context: Context) -> Iterator[Finding]:
-        """From the folder's JSON files; nothing where a file is missing, which building the model will tell."""
+        """From the folder's JSON files. Of the feature extractor nothing where it is missing: building the model tells.
+
+        Without a tokenizer transformers makes an empty one, and says nothing.
+        """
         from voxcli.models.checkpoint import read_json
 
         checkpoint = getattr(context.recipe.model, "checkpoint", None)
@@ -99,10 +102,15 @@ def _bins(config: dict[str, Any], extractor: dict[str, Any]) -> int | None:
 
 def _tokens(checkpoint: str, config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Tokens beyond the output layer, and the token before the timestamps at another place."""
-    from voxcli.models.checkpoint import read_json
+    from voxcli.models.checkpoint import has_file, read_json
 
     rows = config.get("vocab_size")
     if config.get("model_type") == "whisper":
+        if not any(has_file(checkpoint, file) for file in ("tokenizer.json", "vocab.json")):
+            yield (
+                "it has no tokenizer (tokenizer.json, or vocab.json and merges.txt): texts would become nothing",
+                "error",
+            )
         added = (read_json(checkpoint, "tokenizer.json") or {}).get("added_tokens") or []
         ids = {one.get("content"): one.get("id") for one in added if isinstance(one, dict)}
         stored = (read_json(checkpoint, "generation_config.json") or {}).get("no_timestamps_token_id")
