@@ -81,15 +81,14 @@ def _of_steps(record: Record, found: list[dict[str, Any]], error: dict[str, Any]
         culprits = outlying or names
     count = first.get("n_utterances") or len(names)
     place = WHERE.get(str(first.get("where")), "step")
-    size = f"{count} utterances" if count != 1 else "one utterance"
-    parts = [f"step {first['step']}: out of memory in the {place} of {size}"]
-    if isinstance(first.get("padded_seconds"), int | float):
-        parts.append(
-            f"{first['padded_seconds']:.0f} s of padded audio, {float(first.get('padding') or 0):.0%} of it padding"
-        )
-    if durations and names:
-        name = names[durations.index(longest)] if len(durations) == len(names) else names[0]
-        parts.append(f"the longest {longest:.1f} s ({name})" if len(names) > 1 else name)
+    parts = [f"step {first['step']}: out of memory in the {place} of {count} utterances"]
+    if count == 1 and names:
+        parts = [f"step {first['step']}: out of memory in the {place} of one utterance of {longest:.1f} s, {names[0]}"]
+    elif isinstance(first.get("padded_seconds"), int | float):
+        padding = float(first.get("padding") or 0)
+        parts.append(f"{first['padded_seconds']:.0f} s of padded audio, {padding:.0%} of it padding")
+        if durations and len(durations) == len(names):
+            parts.append(f"the longest {longest:.1f} s ({names[durations.index(longest)]})")
     message = ", ".join(parts)
     others = len({one["step"] for one in found}) - 1
     if len(found) > 1:
@@ -98,7 +97,7 @@ def _of_steps(record: Record, found: list[dict[str, Any]], error: dict[str, Any]
         message += ", and the run ended"
     elif alone:
         who = f"{alone[0]} was" if len(alone) == 1 else f"{len(alone)} utterances were"
-        message += f". {who} left out of the training: not even alone did that fit"
+        message += f". {who} left out of the training, too large even alone"
     else:
         message += ". The run went on with the batch in parts, and the gradient is the same"
     shorter = (

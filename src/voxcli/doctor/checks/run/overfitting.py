@@ -64,7 +64,7 @@ class Overfitting:
             f"{after:.3g}: {found.since} evaluations of over-fitting"
         )
         if wasted := _hours(record, found.step):
-            message += f", {wasted}"
+            message += f", {wasted} since then"
         help = (
             f"{record.key('early_stopping_patience')}={OVERFIT_EVALUATIONS}, or {record.key('max_steps')}="
             f"{_round(found.step)}; augmentation or more data move that point. The checkpoint of step {found.step} is "

@@ -72,7 +72,8 @@ class UtterancesSetAside:
             words = ", ".join(f"{count}: {WORDS.get(kind, 'other reasons')}" for kind, count in kinds.most_common())
             of = f" of {whole}" if whole else ""
             share = len(here) / whole if whole else 0.0
-            named = f"{len(here)}{of} {split} utterances were set aside" + (f" ({share:.1%})" if share else "")
+            were = "was" if len(here) == 1 else "were"
+            named = f"{len(here)}{of} {split} utterances {were} set aside" + (f" ({share:.1%})" if share else "")
             first = next(iter(here.values()))
             limit = SET_ASIDE_AUGMENTED if set(kinds) == {"augmented"} else SET_ASIDE
             bad = share > limit or any(kinds[kind] for kind in BROKEN)
