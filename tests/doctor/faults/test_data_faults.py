@@ -412,6 +412,7 @@ FAULTS = [
         ALL_TRAIN[:1],
         fixable=True,
     ),
+    Fault("no-column-for-the-audio", planted(lambda rows: [{"sound": row["path"]} for row in rows]), "D100"),
     Fault("nothing-left-to-train-on", planted(filter={"min_duration": 60.0}), "D100"),
 ]
 
