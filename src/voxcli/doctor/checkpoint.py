@@ -126,8 +126,17 @@ class CheckpointFolder:
 
     @property
     def of_trainer(self) -> bool:
-        """Whether the transformers Trainer wrote it in the middle of a run, perhaps without its processor."""
-        return (self.path / "trainer_state.json").is_file()
+        """Whether the transformers Trainer wrote it, in the middle of a run or at its end, perhaps without its
+        processor.
+        """
+        return any(any(self.path.glob(name)) for name in ("trainer_state.json", "checkpoint-*/trainer_state.json"))
+
+
+def converted(path: Path) -> str | None:
+    """The runtime whose files a folder holds, where it is none of transformers'."""
+    if (path / "model.bin").is_file() and any(path.glob("vocabulary.*")):
+        return "CTranslate2"
+    return "ONNX Runtime" if any(path.glob("*.onnx")) and not any(path.glob("*.safetensors")) else None
 
 
 def kind_of(config: Mapping[str, Any]) -> Kind:

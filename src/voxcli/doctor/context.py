@@ -164,9 +164,14 @@ class Context:
         """The folder of a trained model."""
 
         def opened() -> CheckpointFolder:
-            from voxcli.doctor.checkpoint import CheckpointFolder
+            from voxcli.doctor.checkpoint import CheckpointFolder, converted
 
             if self.subject.path is None or "checkpoint" not in self.subject.kinds:
+                raise Unavailable("checkpoint")
+            if (runtime := converted(self.subject.path)) is not None:
+                message = f"the folder holds a model for {runtime}: its files are not examined"
+                help = "examine the checkpoint that it was converted from"
+                self._tell([Finding("note", message, help, code=CODES["checkpoint"], where=str(self.subject.path))])
                 raise Unavailable("checkpoint")
             return CheckpointFolder.open(self.subject.path)
 
@@ -200,6 +205,12 @@ class Context:
         for name in names:
             self._opened.setdefault(name, Unavailable(name))
 
+    def tell(self, name: str, error: VoxError) -> None:
+        """Keep why a part cannot be had, under the code of that part."""
+        code = CODES.get(name.partition(" ")[0], "")
+        path = ("model", "checkpoint") if code in OF_THE_MODEL else ()
+        self._tell([Finding("error", error.message, error.help, code=code, path=path)])
+
     # ---------------------------------------------------------------------------------------------------------- inside
 
     def _once(self, name: str, make: Callable[[], _T]) -> _T:
@@ -214,9 +225,7 @@ class Context:
                 self.places = {**self.places, **error.places}
                 self._opened[name] = Unavailable(name)
             except VoxError as error:
-                code = CODES.get(name.partition(" ")[0], "")
-                path = ("model", "checkpoint") if code in OF_THE_MODEL else ()
-                self._tell([Finding("error", error.message, error.help, code=code, path=path)])
+                self.tell(name, error)
                 self._opened[name] = Unavailable(name)
         found = self._opened[name]
         if isinstance(found, Unavailable):

@@ -143,3 +143,16 @@ def test_the_probe_of_a_tiny_model(project: Project) -> None:
     assert 0 <= found.timed <= 1
     assert found.heard is not None
     assert found.errors > 0.5
+
+
+@pytest.mark.parametrize(
+    ("files", "runtime"),
+    [
+        (("model.bin", "vocabulary.json", "config.json"), "CTranslate2"),
+        (("encoder.onnx", "config.json"), "ONNX Runtime"),
+    ],
+)
+def test_a_model_of_another_runtime_is_not_examined(project: Project, files: tuple[str, ...], runtime: str) -> None:
+    project.write({f"other/{name}": "{}" for name in files})
+    (found,) = told(project, "other").values()
+    assert found == ("note", f"the folder holds a model for {runtime}: its files are not examined")
