@@ -111,6 +111,19 @@ def test_a_library_that_cannot_be_imported_is_one_finding(acme):
     assert "soxr.py:1" in report["findings"][0]["where"]
 
 
+def test_data_that_cannot_be_read_are_said_once(acme):
+    more = """
+
+Acme.about = "data"
+Acme.run = lambda self, context: list(context.recipe.data[0].utterances("train"))
+"""
+    project = acme(more=more)
+    (project.path / "data" / "manifest.csv").write_text("no,columns\n1,2\n")
+    report = told(project, "--only", "ACME,D100,D072", "--plugin", "acme.py", code=2)
+    assert [one["code"] for one in report["findings"]] == ["D100"]
+    assert set(report["checks"]["skipped"]) == {"ACME001", "D072"}
+
+
 def _here(project: Project) -> dict[str, str]:
     import os
 

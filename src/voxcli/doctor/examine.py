@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from voxcli.doctor.context import Context, Unavailable
 from voxcli.doctor.known import about_of, called, chosen, known, unusable, words
 from voxcli.doctor.not_importable import library_of
-from voxcli.errors import VoxError
+from voxcli.errors import DataError, VoxError
 from voxcli.findings import ABOUT, LEVELS, About, Check, Finding
 from voxcli.plugins.registry import Registration
 from voxcli.recipe.where import Place, nearest
@@ -59,8 +59,9 @@ class Report:
 
     @property
     def skipped(self) -> list[Made]:
-        """Those that could not be made."""
-        return [made for made in self.made if made.skipped]
+        """Those that could not be made, and of whose code nothing was found."""
+        found = {finding.code for finding in self.findings}
+        return [made for made in self.made if made.skipped and made.check.code not in found]
 
     @property
     def unresolved(self) -> bool:
@@ -158,7 +159,10 @@ class Examination:
         except Unavailable as missing:
             needs = str(missing)
         except (Exception, SystemExit) as error:  # third-party code or our own defect: the other checks go on
-            if library := library_of(error):
+            if isinstance(error, DataError) and check.about == "data":  # said once, whoever reads the data first
+                self.context.tell("data", error)
+                needs = "data"
+            elif library := library_of(error):
                 self._libraries.setdefault(library, _not_imported(library, error))
                 needs = library
             else:
