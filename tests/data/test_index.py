@@ -188,6 +188,22 @@ def test_a_file_that_was_mended_is_looked_at_again(tmp_path: Path) -> None:
     assert index(dataset, "train").n_problems == 0
 
 
+@pytest.mark.parametrize("stated", [None, 1.0])
+def test_a_duration_from_a_header_follows_its_file(tmp_path: Path, stated: float | None) -> None:
+    import os
+    import time
+
+    dataset = Known(Utterance(id="a", audio=wav(tmp_path / "a.wav"), duration=stated))
+    table = index(dataset, "train")
+    assert table.column("measured").to_pylist() == [stated is None]
+    os.utime(table.path, (time.time() - 60, time.time() - 60))
+    wav(tmp_path / "a.wav", 2.5)
+    again = index(dataset, "train")
+    assert again.durations.tolist() == [2.5 if stated is None else 1.0]
+    assert again.column("measured").to_pylist() == [stated is None]
+    assert dataset.listed == 1
+
+
 def test_ids_that_occur_twice_are_told_apart_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = wav(tmp_path / "a.wav")
     ids = ["x", "y", "x", "x#2", "x", "z", "z"]

@@ -83,7 +83,7 @@ def speaker_hashes(table: Table, otherwise: Hashes) -> Hashes:
 
 
 def divide(hashes: Hashes, shares: Holdout) -> Division:
-    """Divide by `text_hashes` or `speaker_hashes`. A share above 0 gets one text at least, if there are texts enough."""
+    """Divide by `text_hashes` or `speaker_hashes`. A share above 0 gets one text, if there are enough."""
     places = hashes.astype(np.float64) / 2.0**64
     test = places < shares.test
     validation = (places < shares.test + shares.validation) & ~test

@@ -22,10 +22,13 @@ from voxcli.api import Dataset, Split, Utterance
 from voxcli.data.cache import places, scratch, settle
 from voxcli.data.files import Files
 from voxcli.data.listing import FORMAT, ROWS, SCHEMA, Listing, list_utterances
-from voxcli.data.measure import measure
+from voxcli.data.measure import changed, measure
 from voxcli.progress import NULL, Progress
 
 log = logging.getLogger(__name__)
+
+ABOUT_AUDIO = ("problem", "measured")  # columns that are no field of an utterance
+ASKED = 256  # files whose time is looked at when an index is opened
 
 
 class IndexTable:
@@ -62,7 +65,7 @@ class IndexTable:
         return len(self) - int(self.column("problem").null_count)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """A column of the index: id, audio, reader, offset, duration, text, label, speaker, language or problem.
+        """A column of the index, one of SCHEMA.
 
         `audio` is a path; where it is null, `reader` holds the pickle of a callable. `duration` is NaN where unknown.
         """
@@ -72,7 +75,7 @@ class IndexTable:
         """The utterance of a row, made anew at each call."""
         row = range(len(self))[row]
         chunk, at = divmod(row, ROWS)
-        values = {name: chunks[chunk][at].as_py() for name, chunks in self._chunks.items() if name != "problem"}
+        values = {name: chunks[chunk][at].as_py() for name, chunks in self._chunks.items() if name not in ABOUT_AUDIO}
         path, reader, duration = values.pop("audio"), values.pop("reader"), values.pop("duration")
         audio: Any = pickle.loads(reader) if path is None else Path(path)
         return Utterance(audio=audio, duration=None if np.isnan(duration) else duration, **values)
@@ -93,7 +96,8 @@ def index(dataset: Dataset, split: Split, *, progress: Progress = NULL) -> Index
             name = name or f"index/{type(dataset).__name__.lower()}-{split}-{listing.digest}.arrow"
             table = _opened(name) or _made(name, listed, listing, progress=progress)
     elif _outdated(table):
-        table = _made(name or "", table.path, Listing(len(table), table.notes), progress=progress)
+        since = table.path.stat().st_mtime
+        table = _made(name or "", table.path, Listing(len(table), table.notes), since=since, progress=progress)
     for note in table.notes:
         _tell(note)
     return table
@@ -111,9 +115,9 @@ def _name(dataset: Dataset, split: Split) -> str | None:
     return None if fingerprint is None else f"index/{type(dataset).__name__.lower()}-{split}-{fingerprint(split)}.arrow"
 
 
-def _made(name: str, listed: Path, listing: Listing, *, progress: Progress) -> IndexTable:
+def _made(name: str, listed: Path, listing: Listing, *, since: float | None = None, progress: Progress) -> IndexTable:
     with scratch(name) as beside:
-        measure(listed, beside, listing, progress=progress)
+        measure(listed, beside, listing, since=since, progress=progress)
         return IndexTable(settle(beside))
 
 
@@ -130,10 +134,16 @@ def _opened(name: str) -> IndexTable | None:
 
 
 def _outdated(table: IndexTable) -> bool:
-    """Whether a file that could not be used when the index was made is another one now."""
+    """Whether a file that could not be used when the index was made is another one now, or one of some whose duration
+    was read from its header.
+    """
+    made = table.path.stat().st_mtime
+    measured = np.flatnonzero(np.asarray(table.column("measured").to_numpy(), np.bool_))
+    some = measured[:: max(1, len(measured) // ASKED)]
+    if any(path is not None and changed(path, made) for path in table.column("audio").take(some).to_pylist()):
+        return True
     if not table.n_problems:
         return False
-    made = table.path.stat().st_mtime
     files = Files()
     rows = table._table.select(["audio", "problem"]).filter(pc.is_valid(table.column("problem")))
     looked_at = rows.group_by(["audio", "problem"], use_threads=False).aggregate([])

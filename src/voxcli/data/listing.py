@@ -47,6 +47,7 @@ SCHEMA = pa.schema(
         "speaker": pa.string(),
         "language": pa.string(),
         "problem": pa.string(),  # why the row cannot be used, null where it can
+        "measured": pa.bool_(),  # whether the duration is the header's and not the source's; null while it is listed
     }
 )
 
@@ -173,6 +174,7 @@ def _columns(batch: list[Utterance]) -> dict[str, list[Any]]:
         "speaker": [utterance.speaker for utterance in batch],
         "language": [utterance.language for utterance in batch],
         "problem": [None] * len(batch),
+        "measured": [None] * len(batch),
     }
 
 

@@ -37,8 +37,13 @@ Answer = tuple[float, str | None]
 """(duration of the whole audio in s, NaN where it is not known; problem)"""
 
 
-def measure(listed: Path, path: Path, listing: Listing, *, progress: Progress = NULL) -> None:
-    """Write the index of the rows in `listed` to `path`. Raises `DataError` where it cannot be written."""
+def measure(
+    listed: Path, path: Path, listing: Listing, *, since: float | None = None, progress: Progress = NULL
+) -> None:
+    """Write the index of the rows in `listed` to `path`. Raises `DataError` where it cannot be written.
+
+    `since`: `listed` is an index of that time, and durations of files that were changed since are read again.
+    """
     names = _Names(listing)
     with (
         Table(path, listing.notes) as table,
@@ -50,9 +55,33 @@ def measure(listed: Path, path: Path, listing: Listing, *, progress: Progress = 
         looks = _Looks(threads, bar)
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
-            durations, problems = looks(batch)
+            said = np.array(batch.column("duration"), np.float64)
+            measured = pc.coalesce(batch.column("measured"), pa.array(np.isnan(said)))
+            if since is not None:
+                said[_renewed(batch, since)] = math.nan
+            durations, problems = looks(batch, said)
             columns: dict[str, Any] = {field.name: batch.column(field.name) for field in batch.schema}
-            table.write({**columns, "id": names(columns["id"]), "duration": durations, "problem": problems})
+            columns |= {"id": names(columns["id"]), "duration": durations, "problem": problems, "measured": measured}
+            table.write(columns)
+
+
+def _renewed(batch: pa.RecordBatch, since: float) -> list[int]:
+    """Rows with the duration of a header that may be another one now."""
+    measured = np.asarray(pc.fill_null(batch.column("measured"), False).to_numpy(zero_copy_only=False), np.bool_)
+    rows = np.flatnonzero(measured).tolist()
+    return [
+        row
+        for row, path in zip(rows, batch.column("audio").take(rows).to_pylist(), strict=True)
+        if changed(path, since)
+    ]
+
+
+def changed(path: str | None, since: float) -> bool:
+    """Whether a file was written, or put in its place, after a time; True where it is not there."""
+    try:
+        return path is not None and os.stat(path).st_ctime > since
+    except (OSError, ValueError):
+        return True
 
 
 class _Looks:
@@ -65,9 +94,8 @@ class _Looks:
         self._header: _Each[str, Answer] = _Each(_header, threads)
         self._called: _Each[bytes, Answer] = _Each(_called, threads)
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
-        """The columns duration and problem."""
-        durations = np.array(batch.column("duration"), np.float64)
+    def __call__(self, batch: pa.RecordBatch, durations: NDArray[np.float64]) -> tuple[pa.Array, pa.Array]:
+        """The columns duration and problem; `durations` are those that are known, else NaN, and are filled in."""
         offsets = np.asarray(batch.column("offset"), np.float64)
         problems: dict[int, str] = {}
         audio = batch.column("audio")

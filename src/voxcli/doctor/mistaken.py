@@ -16,11 +16,21 @@ import pyarrow.compute as pc
 
 from voxcli.api import SPLITS
 from voxcli.audio.sndfile import END_SLACK
-from voxcli.doctor.checks.thresholds import LENGTH_SHARE, LENGTH_SLACK, RATE_MATCH, SLOWED, USUAL_RATES
+from voxcli.doctor.checks.thresholds import (
+    LENGTH_SHARE,
+    LENGTH_SLACK,
+    PACES,
+    RATE_MATCH,
+    SLOWED,
+    SLOWED_ONE,
+    USUAL_RATES,
+    VOICES,
+)
 from voxcli.doctor.listening import Clip, Listening
 
 ENOUGH = 5  # clips whose median stands for a voice and a rate of speech
 GROUP = 3  # clips of one rate that are judged together
+ONE_VOICE = 1.5  # times as high, nine tenths of the clips over one tenth of them
 ROUNDED = 0.006  # s by which a written duration is rounded
 
 
@@ -44,6 +54,8 @@ class Usual:
     """Per s."""
     rate: int
     """The sampling rate of most, Hz."""
+    one_voice: bool
+    """Whether nearly all have about the same pitch, so that a single clip with another one stands out."""
 
 
 def mistaken(listening: Listening) -> Mistaken:
@@ -63,7 +75,7 @@ def _mistaken(listening: Listening) -> Mistaken:
             rates.append((clip, rate))
         else:
             durations.append(clip)
-    return Mistaken(rates + _slowed(fine, usual), durations)
+    return Mistaken(rates + (_slowed(fine, usual) or _all_slowed(fine)), durations)
 
 
 def _differing(listening: Listening) -> list[Clip]:
@@ -71,7 +83,7 @@ def _differing(listening: Listening) -> list[Clip]:
     longer, shorter = [], []
     for clip in listening.clips:
         said = clip.utterance.duration
-        if clip.header is None or said is None:
+        if clip.header is None or said is None or listening.tables[clip.split].column("measured")[clip.row] == "true":
             continue
         there = clip.header.duration - clip.utterance.offset
         if said - there > max(END_SLACK, 0.01 * said):
@@ -131,7 +143,9 @@ def _usual(clips: Sequence[Clip]) -> Usual:
     rates = [clip.header.sampling_rate for clip in clips if clip.header is not None]
     rate = max(set(rates), key=rates.count) if rates else 0
     same = [clip for clip in clips if clip.header is not None and clip.header.sampling_rate == rate]
-    return Usual(*_medians(same), rate)
+    pitches = [clip.sound.pitch for clip in same if clip.sound is not None and clip.sound.pitch is not None]
+    low, high = np.quantile(pitches, (0.1, 0.9)).tolist() if len(pitches) >= ENOUGH else (1.0, 2.0)
+    return Usual(*_medians(same), rate, high < ONE_VOICE * low)
 
 
 def _medians(clips: Sequence[Clip]) -> tuple[float | None, float | None]:
@@ -161,17 +175,31 @@ def _slowed(clips: Sequence[Clip], usual: Usual) -> list[tuple[Clip, int]]:
         ratio = math.log(rate / usual.rate)
         if abs(ratio) < math.log(1.3):
             continue
-        parts = [group] if len(group) >= GROUP else [[clip] for clip in group]
+        parts = [group] if len(group) >= GROUP else [[clip] for clip in group if usual.one_voice]
         for part in parts:
             pitch, letters = _medians(part)
-            near = SLOWED if len(part) >= GROUP else SLOWED / 1.5
-            if (
-                pitch
-                and letters
-                and all(
-                    abs(math.log(one / other) - ratio) < near * abs(ratio)
-                    for one, other in ((pitch, usual.pitch), (letters, usual.letters))
-                )
-            ):
+            lower, slower = (SLOWED, SLOWED) if len(part) >= GROUP else SLOWED_ONE
+            if not pitch or not letters:
+                continue
+            if _near(pitch / usual.pitch, ratio, lower) and _near(letters / usual.letters, ratio, slower):
                 found += [(clip, usual.rate) for clip in part]
     return found
+
+
+def _near(one: float, ratio: float, share: float) -> bool:
+    """`ratio` as a logarithm."""
+    return abs(math.log(one) - ratio) < share * abs(ratio)
+
+
+def _all_slowed(clips: Sequence[Clip]) -> list[tuple[Clip, int]]:
+    """All clips, where their voices and their rate of speech together are nobody's."""
+    pitch, letters = _medians([clip for clip in clips if clip.sound is not None])
+    if len(clips) < ENOUGH or pitch is None or letters is None:
+        return []
+    factor = (
+        2.0 if pitch < VOICES[0] and letters < PACES[0] else 0.5 if pitch > VOICES[1] and letters > PACES[1] else 1.0
+    )
+    wanted = [(clip, factor * clip.header.sampling_rate) for clip in clips if clip.header is not None]
+    if factor == 1.0 or any(rate not in USUAL_RATES for _, rate in wanted):
+        return []
+    return [(clip, int(rate)) for clip, rate in wanted]

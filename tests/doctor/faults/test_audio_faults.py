@@ -128,6 +128,16 @@ def wrong_header_without_durations(project: Project) -> Sequence[str]:
 CUT = tuple(number for number, (_, samples, _) in enumerate(prompts()[:18]) if len(samples) > 3.2 * RATE)
 
 
+def one_wrong_header(project: Project) -> Sequence[str]:
+    arguments = speech(project, durations=False)
+    wrong_header(project, 5)
+    return arguments
+
+
+def twice_the_rate(project: Project) -> Sequence[str]:
+    return speech(project, rate=2 * RATE, durations=False)
+
+
 def cut(project: Project) -> Sequence[str]:
     """The longest end at 2.5 s; their texts go on."""
     return speech(project, dict.fromkeys(CUT, lambda samples: samples[: 5 * RATE // 2]))
@@ -172,6 +182,8 @@ FAULTS = [
         "a-header-with-half-the-rate", after(lambda p: wrong_header(p, 2, 9, 14)), "A011", names(2, 9, 14), fixable=True
     ),
     Fault("such-headers-and-no-durations", wrong_header_without_durations, "A011", names(2, 9, 14, 16), fixable=True),
+    Fault("one-such-header-and-no-durations", one_wrong_header, "A011", names(5)),
+    Fault("all-headers-with-twice-the-rate", twice_the_rate, "A011"),
     Fault("a-duration-too-long", lambda p: speech(p, rows={12: {"duration": "9.3"}}), "A012", names(12), fixable=True),
     Fault("a-duration-too-short", lambda p: speech(p, rows={12: {"duration": "0.7"}}), "A012", names(12), fixable=True),
     Fault(
