@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxcli.doctor.subject import TRAINER_STATE
 from voxcli.train.folder import BEST, CHECKPOINTS, TRAINING_STATE
 
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors", "pytorch_model.bin", "adapter_model.bin")
@@ -50,10 +51,15 @@ def of_trainer(folder: Path) -> list[Saved]:
     found = []
     for entry in _entries(folder):
         if match := re.fullmatch(r"checkpoint-(\d+)", entry.name):
-            found.append(Saved(int(match[1]), entry, weights_problem(entry)))
+            found.append(Saved(int(match[1]), entry, weights_problem(entry) if _more_than_a_log(entry) else None))
         elif re.fullmatch(r"tmp-checkpoint-\d+", entry.name):
             found.append(Saved(-1, entry, "it was not written to its end"))
     return sorted(found, key=lambda one: one.step)
+
+
+def _more_than_a_log(folder: Path) -> bool:
+    """Whether a model was meant to be in a folder: one may have been sent the log alone."""
+    return any(entry.name != TRAINER_STATE for entry in folder.iterdir())
 
 
 def best_problem(folder: Path) -> str | None:

@@ -27,7 +27,7 @@ def language_code(name: str, codes: Collection[str], *, checkpoint: str = "the c
     spoken = {LANGUAGES.get(code, code): code for code in codes}
     close = difflib.get_close_matches(wanted, [*codes, *spoken], n=3, cutoff=0.5)
     meant = " or ".join(
-        f"`{spoken.get(match, match)}` ({LANGUAGES.get(spoken.get(match, match), match)})" for match in close
+        f"`{code}` ({LANGUAGES.get(code, code)})" for code in dict.fromkeys(spoken.get(m, m) for m in close)
     )
     raise ModelError(
         f"'{name}' is no language that Whisper knows",
