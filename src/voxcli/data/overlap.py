@@ -2,7 +2,8 @@
 
 Short phrases come back in every sample of one source: "yes", "thank you". How often, the training split itself shows:
 the share of its utterances whose text it has more than once is the share that another sample would find in it (Good,
-Biometrika 40, 1953). More than that is no chance.
+Biometrika 40, 1953). More than that is no chance. Whole sentences are also counted by themselves: few of them come back
+where many short phrases do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from voxcli.api import SPLITS, Finding, Fix, Split
@@ -21,6 +23,8 @@ from voxcli.data.table import Table
 CODE = "D030"
 CHANCE = 0.01
 """Probability below which so many known texts are no chance."""
+SENTENCE = 20
+"""Characters from which a text is counted among the sentences too: four or five words."""
 CLOSED = 0.1
 """Different texts for each utterance, below which a data set is a list of words, said again and again."""
 
@@ -61,7 +65,10 @@ def _finding(
 ) -> Finding:
     table, source = tables[name], tables[other]
     closed = different(hashes[other]) <= CLOSED * len(hashes[other])
-    chance = closed or by_chance(int(both.sum()), len(both), repetition(hashes[other]))
+    chance = closed or (
+        by_chance(int(both.sum()), len(both), repetition(hashes[other]))
+        and _chance_of_sentences(table, source, both, hashes[other])
+    )
     there = shared(hashes[other], hashes[name])
     fix = None
     if not chance and not there.all():
@@ -79,6 +86,17 @@ def _finding(
         utterances=tuple(str(one) for one in table.select(both).ids),
         fix=fix,
     )
+
+
+def _chance_of_sentences(table: Table, source: Table, both: NDArray[np.bool_], known: Hashes) -> bool:
+    """The same for the longer texts alone."""
+    long, long_there = _sentences(table), _sentences(source)
+    return by_chance(int((both & long).sum()), int(long.sum()), repetition(known[long_there]))
+
+
+def _sentences(table: Table) -> NDArray[np.bool_]:
+    lengths = pc.utf8_length(pc.fill_null(table.texts.array, ""))
+    return np.asarray(lengths.to_numpy() >= SENTENCE, dtype=np.bool_)
 
 
 def _lgamma(values: NDArray[np.float64]) -> NDArray[np.float64]:
