@@ -118,6 +118,7 @@ def _name(dataset: Dataset, split: Split) -> str | None:
 def _made(name: str, listed: Path, listing: Listing, *, since: float | None = None, progress: Progress) -> IndexTable:
     with scratch(name) as beside:
         measure(listed, beside, listing, since=since, progress=progress)
+        pa.default_memory_pool().release_unused()  # what batches were read and joined in: a quarter of a GB
         return IndexTable(settle(beside))
 
 
