@@ -46,7 +46,7 @@ def said(source: Any, folder: Path, caplog: pytest.LogCaptureFixture, split: Spl
 
 def compare(source: Manifest, folder: Path, caplog: pytest.LogCaptureFixture, *, columnar: bool | None = True) -> None:
     """Equal either way; `columnar` says whether the columns can be read, None where it does not matter."""
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "voxcli")  # whatever a command has set it to
     for split in ("train", "validation", "test"):
         expected, warnings = said(ByRow(source), folder, caplog, split)
         found, told = said(source, folder, caplog, split)
@@ -138,7 +138,9 @@ JSONL: dict[str, tuple[bool, str]] = {
     "keys that come and go": (True, '{"path": "a.wav", "extra": [1, {"x": null}]}\n{"path": "b.wav", "text": null}\n'),
     "no last newline": (True, '{"path": "a.wav", "text": "\\u015f\\ud83d\\ude00"}\r\n{"path": "b.wav", "text": ""}'),
     "blank line": (False, '{"path": "a.wav", "text": "x"}\n\n{"path": "b.wav", "text": "y"}\n'),
-    "two objects in a line": (False, '{"path": "a.wav"}\n{"path": "a.wav", "text": "x"} {"path": "b.wav", "text": "y"}\n'),
+    "two objects in a line": (
+        False, '{"path": "a.wav"}\n{"path": "a.wav", "text": "x"} {"path": "b.wav", "text": "y"}\n'
+    ),
     "bad lines": (False, '{"path": "a.wav", "text": "x"}\n[1]\n{"path": \n{"path": "c.wav", "text": "z"}\n'),
     "numbers as text": (True, '{"path": "a.wav", "text": 7}\n{"path": "b.wav", "text": -0}\n'),
     "now and then a number": (False, '{"path": "a.wav", "text": "x"}\n{"path": "b.wav", "text": 1.50}\n'),
@@ -199,7 +201,7 @@ def test_random_tables(tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPa
         weights[pieces.index('"')] = number % 3
         body = "".join(rng.choices(pieces, weights, k=rng.randrange(80)))
         path.write_bytes(("path,text,split\n" if number % 2 else "path,text\n").encode() + body.encode())
-        caplog.set_level(logging.DEBUG)
+        caplog.set_level(logging.DEBUG, "voxcli")  # whatever a command has set it to
         answers: list[Any] = []
         for source in (ByRow(Manifest(path=path)), Manifest(path=path)):
             try:

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from voxcli.doctor import control_groups, gpus, importing, probing
 from voxcli.doctor.checks.machine.architecture import _covered
 from voxcli.doctor.context import Context
-from voxcli.doctor.machine import Failure, Imported, Machine, imported
+from voxcli.doctor.machine import control_groups, gpus, importing, probing
+from voxcli.doctor.machine.facts import Failure, Imported, Machine, imported
 from voxcli.doctor.subject import Subject
 
 
@@ -243,9 +243,9 @@ def test_a_bitsandbytes_that_peft_falls_over_is_an_error():
 
 
 def test_a_library_that_is_missing_is_told_by_its_requirement(monkeypatch):
-    from voxcli.doctor import machine
     from voxcli.doctor.checks.machine.libraries import LibraryDoesNotImport
     from voxcli.doctor.checks.machine.versions import VersionOutsideRange
+    from voxcli.doctor.machine import facts as machine
 
     real = machine.version
     monkeypatch.setattr(machine, "version", lambda name: None if name == "jiwer" else real(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from voxcli.doctor.speech_rate import letters_of, unexpected
+from voxcli.doctor.data.speech_rate import letters_of, unexpected
 from voxcli.text.codepoints import CodePoints
 
 

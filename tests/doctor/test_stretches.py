@@ -12,7 +12,7 @@ import pytest
 from voxcli.api import Split, Utterance
 from voxcli.data.corpus import list_split
 from voxcli.data.table import Table
-from voxcli.doctor.stretches import common, repeated
+from voxcli.doctor.data.stretches import common, repeated
 
 
 class Listed:

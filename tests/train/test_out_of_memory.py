@@ -449,13 +449,13 @@ def test_other_errors_stay_what_they_are(runs: Callable[..., Runs], backend: str
 
 
 SEVERAL = """
-    import json, sys
+    import json, os, sys
     from voxcli.cli.app import main
     from voxcli.testing import forget_plugins
 
     for arguments in json.loads(sys.argv[1]):
         forget_plugins()
-        print("exit code", main(arguments))
+        os.write(1, f"exit code {main(arguments)}\\n".encode())  # at once: the other process writes too
 """
 
 

@@ -118,7 +118,7 @@ class Preparation:
 def unusable(audio: NDArray[np.float32]) -> str | None:
     """Why samples (N,) must not reach a model, or None: squares of them would not be finite in float32."""
     low, high = float(audio.min()), float(audio.max())  # not numbers where one sample is not
-    if -LOUDEST <= low and high <= LOUDEST:
+    if max(-low, high) <= LOUDEST:
         return None
     bad = int((~np.isfinite(audio)).sum())
     if bad:

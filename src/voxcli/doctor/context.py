@@ -18,10 +18,10 @@ from voxcli.findings import Finding
 from voxcli.progress import NULL, Progress
 
 if TYPE_CHECKING:
-    from voxcli.doctor.checkpoint import CheckpointFolder
-    from voxcli.doctor.data import Data
-    from voxcli.doctor.machine import Machine
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.checkpoint.folder import CheckpointFolder
+    from voxcli.doctor.data.utterances import Data
+    from voxcli.doctor.machine.facts import Machine
+    from voxcli.doctor.run.record import Record
     from voxcli.memory.cards import Device
     from voxcli.memory.predict import Prediction
     from voxcli.plugins.manager import Manager
@@ -121,7 +121,7 @@ class Context:
         """The utterances of a recipe, a manifest or a folder."""
 
         def opened() -> Data:
-            from voxcli.doctor.data import of_folder, of_recipe
+            from voxcli.doctor.data.utterances import of_folder, of_recipe
 
             if "data" in self.subject.kinds and self.subject.path is not None:
                 return of_folder(self.subject.path, self)
@@ -134,7 +134,7 @@ class Context:
         """What the recipe's run needs of `device`; what would fit, only where it does not fit with room to spare."""
 
         def made() -> Prediction:
-            from voxcli.doctor.prediction import Unpredicted, predicted
+            from voxcli.doctor.memory.prediction import Unpredicted, predicted
 
             try:
                 return predicted(self)
@@ -151,7 +151,7 @@ class Context:
         """The log of a run of voxcli, or of the transformers Trainer."""
 
         def read() -> Record:
-            from voxcli.doctor.record import of_run, of_trainer
+            from voxcli.doctor.run.record import of_run, of_trainer
 
             if self.subject.path is None or not {"run", "trainer"} & set(self.subject.kinds):
                 raise Unavailable("record")
@@ -164,7 +164,7 @@ class Context:
         """The folder of a trained model."""
 
         def opened() -> CheckpointFolder:
-            from voxcli.doctor.checkpoint import CheckpointFolder, converted
+            from voxcli.doctor.checkpoint.folder import CheckpointFolder, converted
 
             if self.subject.path is None or "checkpoint" not in self.subject.kinds:
                 raise Unavailable("checkpoint")
@@ -182,7 +182,7 @@ class Context:
         """This machine: its devices, disks and installed packages."""
 
         def probed() -> Machine:
-            from voxcli.doctor.machine import Machine
+            from voxcli.doctor.machine.facts import Machine
 
             return Machine()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from voxcli.doctor.context import Context, Unavailable
 from voxcli.doctor.known import about_of, called, chosen, known, unusable, words
-from voxcli.doctor.not_importable import library_of
+from voxcli.doctor.machine.not_importable import library_of
 from voxcli.errors import DataError, VoxError
 from voxcli.findings import ABOUT, LEVELS, About, Check, Finding
 from voxcli.plugins.registry import Registration
@@ -153,9 +154,11 @@ class Examination:
         self._current = found = []
         needs = ""
         try:
-            for finding in check.run(self.context):
-                found.append(one := _checked(finding, check))
-                self._abouts.setdefault(one.code, about_of(one.code, {}, check.about))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # odd figures are what checks look for
+                for finding in check.run(self.context):
+                    found.append(one := _checked(finding, check))
+                    self._abouts.setdefault(one.code, about_of(one.code, {}, check.about))
         except Unavailable as missing:
             needs = str(missing)
         except (Exception, SystemExit) as error:  # third-party code or our own defect: the other checks go on

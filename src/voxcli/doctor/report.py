@@ -7,7 +7,7 @@ from typing import Any
 
 import voxcli
 from voxcli.doctor.examine import Report
-from voxcli.doctor.not_importable import LIBRARIES
+from voxcli.doctor.machine.not_importable import LIBRARIES
 from voxcli.findings import LEVELS, About, Finding
 from voxcli.recipe.render import source
 from voxcli.recipe.where import dotted

@@ -14,8 +14,8 @@ import numpy as np
 
 from voxcli.doctor.context import Context
 from voxcli.doctor.examine import known
-from voxcli.doctor.record import Record
-from voxcli.doctor.run_log import Evaluation
+from voxcli.doctor.run.record import Record
+from voxcli.doctor.run.run_log import Evaluation
 from voxcli.doctor.subject import Subject
 
 Rng = np.random.Generator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from voxcli.doctor.audio.hearing import Sound, hear
 from voxcli.doctor.checks.thresholds import CANCELLED, CLIPPED, CUT_LOUD, NARROW, NEAR_FULL, NO_SPEECH, SILENT, SPREAD
-from voxcli.doctor.hearing import Sound, hear
 
 RATE = 16_000
 RNG = np.random.default_rng(3)

@@ -11,11 +11,11 @@ import pytest
 import soundfile
 
 from voxcli.api import Split, Utterance
-from voxcli.doctor import listening
-from voxcli.doctor.audio_files import kind_of, moved, renamed
+from voxcli.doctor.audio import listening
+from voxcli.doctor.audio.files import kind_of, moved, renamed
+from voxcli.doctor.audio.listening import Listening, listen
 from voxcli.doctor.context import Context
-from voxcli.doctor.data import Data
-from voxcli.doctor.listening import Listening, listen
+from voxcli.doctor.data.utterances import Data
 from voxcli.doctor.subject import Subject
 from voxcli.recipe.schema import Filter, Holdout, TextRules
 

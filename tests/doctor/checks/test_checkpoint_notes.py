@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from voxcli.doctor import whisper_probe
-from voxcli.doctor.whisper_probe import Probed
+from voxcli.doctor.checkpoint import whisper_probe
+from voxcli.doctor.checkpoint.whisper_probe import Probed
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc, tiny_whisper
 

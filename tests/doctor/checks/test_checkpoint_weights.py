@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from voxcli.doctor.adapter_parts import parts, targets_nothing, weight_of
-from voxcli.doctor.vocabulary import language_word, special, vocabulary_of
-from voxcli.doctor.weights import Weights, header
+from voxcli.doctor.checkpoint.adapter_parts import parts, targets_nothing, weight_of
+from voxcli.doctor.checkpoint.vocabulary import language_word, special, vocabulary_of
+from voxcli.doctor.checkpoint.weights import Weights, header
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voxcli.doctor.context import Context
-from voxcli.doctor.feasible import misfits, most_needed, shortest
+from voxcli.doctor.data.feasible import misfits, most_needed, shortest
 from voxcli.doctor.subject import subject
 from voxcli.recipe.render import toml
 from voxcli.testing import Project

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voxcli.doctor.languages import differ
+from voxcli.doctor.data.languages import differ
 
 
 @pytest.mark.parametrize(

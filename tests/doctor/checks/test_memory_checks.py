@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from planted import recipe
 
-from voxcli.doctor import disk_need, pace
 from voxcli.doctor.context import Context
-from voxcli.doctor.pace import Pace
-from voxcli.doctor.prediction import device_of, lacking, prediction_where_it_matters
+from voxcli.doctor.memory import disk_need, pace
+from voxcli.doctor.memory.pace import Pace
+from voxcli.doctor.memory.prediction import device_of, lacking, prediction_where_it_matters
+from voxcli.doctor.memory.worst_batch import members
 from voxcli.doctor.subject import subject
-from voxcli.doctor.worst_batch import members
 from voxcli.memory.cards import Device
 from voxcli.memory.machine import named
 from voxcli.memory.predict import Phase

@@ -11,7 +11,7 @@ import pytest
 from run_folders import IDS, evaluated, falling, logs, session, steps, validation
 from simulated import findings
 
-from voxcli.doctor.record import of_run, of_trainer
+from voxcli.doctor.run.record import of_run, of_trainer
 
 RUBBISH: list[Any] = [None, "", "nan", "text", -1, 0, 1e308, float("nan"), float("inf"), True, [], {}, ["x"], {"a": 1}]
 CULPRIT = {"id": IDS[0], "reason": "silent", "cause": "silent"}

@@ -12,8 +12,8 @@ from run_folders import evaluated, falling, logs
 from simulated import findings, healthy
 
 from voxcli.doctor.context import Context
-from voxcli.doctor.record import Record
-from voxcli.doctor.run_log import LOSS, NORM, Evaluation
+from voxcli.doctor.run.record import Record
+from voxcli.doctor.run.run_log import LOSS, NORM, Evaluation
 from voxcli.doctor.subject import Subject
 
 
@@ -246,7 +246,7 @@ def test_smaller_batches_are_no_slower_run() -> None:
 
 
 def test_an_eval_entry_without_scores_is_nothing(tmp_path: Path) -> None:
-    from voxcli.doctor.record import of_trainer
+    from voxcli.doctor.run.record import of_trainer
 
     entries = [*logs(falling(3)), {"step": 30, "eval_runtime": 3.0}, evaluated(30, wer=0.3)]
     (tmp_path / "trainer_state.json").write_text(__import__("json").dumps({"global_step": 30, "log_history": entries}))

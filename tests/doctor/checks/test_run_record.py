@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voxcli.doctor import process, saved
-from voxcli.doctor.record import of_run, of_trainer
-from voxcli.doctor.run_log import read
-from voxcli.doctor.trainer_log import could_be_over, of_checkpoint
+from voxcli.doctor.run import process, saved
+from voxcli.doctor.run.record import of_run, of_trainer
+from voxcli.doctor.run.run_log import read
+from voxcli.doctor.run.trainer_log import could_be_over, of_checkpoint
 from voxcli.errors import DataError
 
 

@@ -9,7 +9,7 @@ from run_folders import falling, steps, validation
 
 from voxcli.doctor.checks.run.endless_texts import EndlessTexts
 from voxcli.doctor.context import Context
-from voxcli.doctor.record import of_run
+from voxcli.doctor.run.record import of_run
 from voxcli.doctor.subject import Subject
 
 SHARES = {"utterances": 3, "empty": 0.0, "blank": None, "repeating": 0.3, "at_limit": 0.0, "length_ratio": 1.4}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from voxcli.doctor.machine import Machine
+from voxcli.doctor.machine.facts import Machine
 from voxcli.testing import Project
 
 LINKED_TO_CUDA = '''

@@ -57,6 +57,8 @@ SLOW_START = 1.0
 
 LONGEST_WARMUP = 0.5
 """Share of a run. Schedules in print warm up for 1 to 30 % of it (wav2vec 2.0: 8 to 10 %, arXiv 2006.11477, A.2)."""
+TRIAL = 50
+"""Steps below which a run is there to see whether it runs, not to learn: what its schedule does is worth a warning."""
 USUAL_WARMUP = 0.1
 """Share of a run: the default of `[train] warmup_steps`."""
 ASSUMED_STEPS = 1000
@@ -144,8 +146,9 @@ FOREIGN_WORDS_FROM = 200
 FOREIGN_WORDS_READ = 5000
 """Utterances that are read."""
 STRIPPED = 0.05
-"""Share of the transcripts from which marks are taken for letters of the language and not for a foreign word's. Measured
-here: no English prompt has one; 6 of 100 Spanish, 9 Bulgarian, 15 Italian, 29 Russian and 50 French ones do."""
+"""Share of the transcripts from which marks are taken for letters of the language and not for a foreign word's.
+Measured here: no English prompt has one; 6 of 100 Spanish, 9 Bulgarian, 15 Italian, 29 Russian and 50 French ones
+do."""
 UNKNOWN_ERROR = 0.5
 """Share of the characters outside the vocabulary from which nothing that can be read is learned."""
 UNKNOWN_ELSEWHERE = 0.02
@@ -162,7 +165,8 @@ RARE_FROM = 2000
 """Characters of a corpus from which a rare one is told: below, every letter is rare."""
 OVER_LIMIT = 30.0
 """Letters a second that nobody speaks: `[filter] max_characters_per_second` names 30. Fast English is 6 words of 5
-letters; the quickest of 6,000 real prompts measured here has 25, but for four whose transcripts describe what is heard."""
+letters; the quickest of 6,000 real prompts measured here has 25, but for four whose transcripts describe what is
+heard."""
 SYLLABLES = 2
 """Letters that one letter of Chinese, Japanese or Korean counts for: it is a syllable. 5 to 8 are spoken in a second
 (Pellegrino et al., Language 87:3, 2011)."""
@@ -200,9 +204,9 @@ moderate (developers.google.com/machine-learning, "Imbalanced datasets")."""
 MOST_SECONDS = 0.5
 """Share of the seconds that one speaker may hold."""
 FEW_RECORDINGS = ((0.5, 0.05), (0.75, 0.15))
-"""(share of the seconds, share of the recordings that counts as a few; one at least). Measured here: half of the seconds
-of seven real data sets stand in 12 to 38 % of their recordings; of 200 random choices of 60 recordings each, 8 at most
-have half in a twentieth, where one recording is 50 times as long as most, and none three quarters in 15 %."""
+"""(share of the seconds, share of the recordings that counts as a few; one at least). Measured here: half of the
+seconds of seven real data sets stand in 12 to 38 % of their recordings; of 200 random choices of 60 recordings each, 8
+at most have half in a twentieth, where one recording is 50 times as long as most, and none three quarters in 15 %."""
 RECORDINGS_FROM = 10
 """Recordings from which shares say something."""
 SPEAKERS_FROM = 4
@@ -255,13 +259,14 @@ USUAL_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 960
 RATE_MATCH = 0.003
 """Share by which a duration may miss one that another usual rate explains: durations are rounded."""
 SLOWED = 0.3
-"""Share by which the pitch and the rate of speech of several clips may miss what a wrong rate explains. Rates that are taken for one another differ by 1.4 times or more."""
+"""Share by which the pitch and the rate of speech of several clips may miss what a wrong rate explains. Rates that are
+taken for one another differ by 1.4 times or more."""
 SLOWED_ONE = 0.15, 0.8
 """The same of one clip among many with one voice. Measured here: played at half and at twice their rate, 30 prompts had
 0.50 to 0.53 and 1.87 to 2 times their pitch; letters a second vary by a factor of two from prompt to prompt."""
 VOICES = 75.0, 330.0
-"""Hz that the median voice of a data set lies between: men speak at 85 to 155 Hz, women at 165 to 255 (Titze, Principles
-of Voice Production, 1994), children up to 330. Measured here: 117 to 222 in eight data sets."""
+"""Hz that the median voice of a data set lies between: men speak at 85 to 155 Hz, women at 165 to 255 (Titze,
+Principles of Voice Production, 1994), children up to 330. Measured here: 117 to 222 in eight data sets."""
 PACES = 8.0, 18.0
 """Letters a second between which the median lies. Measured here: 8.7 to 14.7 in eight data sets."""
 CUT_FROM = 3
@@ -288,7 +293,8 @@ EVALUATION_OVER_TRAINING = 1.1
 MOST_WORKERS = 1
 """Data loader workers for each processor; torch.utils.data warns above it ("suggested max number of worker")."""
 LONGEST_WAIT_SHARE = 0.5
-"""Share of a run that a GPU may wait for features. The device's pace is a roofline's, right to a factor of two or so."""
+"""Share of a run that a GPU may wait for features. The device's pace is a roofline's, right to a factor of two or
+so."""
 LONGEST_WAIT = 600.0
 """s of a whole run: what it is worth to say something for."""
 
@@ -303,7 +309,8 @@ SPIKE_WINDOW = 100
 SPIKE_FIRST = 20
 """Steps before a median says anything: the norms of the first ones fall quickly."""
 REPEATING = 2.4
-"""Compression ratio (zlib) of a text that repeats itself (openai/whisper, transcribe.py, compression_ratio_threshold)."""
+"""Compression ratio (zlib) of a text that repeats itself (openai/whisper, transcribe.py,
+compression_ratio_threshold)."""
 NEAR_LIMIT = 0.9
 """Share of the longest output in tokens from which a text counts as one that did not end: a text decoded and
 tokenized again has a few tokens less than were generated, and 30 s of speech have about a quarter of Whisper's 448."""

@@ -31,7 +31,7 @@ class AmplitudeOverFullScale:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By the largest sample."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         found = [clip for clip in listening.heard if (sound := clip.sound) and sound.peak > MOST_AMPLITUDE]

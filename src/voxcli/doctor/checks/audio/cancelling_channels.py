@@ -31,7 +31,7 @@ class ChannelsCancel:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By the level of the mix over that of the channels."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         found = [

@@ -32,7 +32,7 @@ class AudioClipped:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By the share of samples in runs at the extreme."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         found = [

@@ -30,9 +30,9 @@ class AudioCut:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Durations that pile up, texts that are too long for them, ends that are not quiet."""
-        from voxcli.doctor.listening import listen
-        from voxcli.doctor.piles import cut
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.audio.listening import listen
+        from voxcli.doctor.audio.piles import cut
+        from voxcli.doctor.data.rows import named, of
 
         listening = listen(context)
         for duration, parts in cut(listening):

@@ -30,7 +30,7 @@ class AudioIdentical:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By the hash of the samples where they were read, by that of the bytes among files of one size."""
-        from voxcli.doctor.identical import findings
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.identical import findings
+        from voxcli.doctor.audio.listening import listen
 
         yield from findings(listen(context))

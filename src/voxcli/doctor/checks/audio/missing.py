@@ -31,9 +31,9 @@ class AudioMissing:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """What the index says of every row, and where the same names lie otherwise."""
-        from voxcli.doctor.audio_files import renamed, unusable
-        from voxcli.doctor.moved import new_root
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.audio.files import renamed, unusable
+        from voxcli.doctor.audio.moved import new_root
+        from voxcli.doctor.data.rows import named, of
 
         for lost in unusable(context, "missing"):
             table, whole = lost.table, len(lost.rows) == len(lost.table)

@@ -30,7 +30,7 @@ class AudioNarrowband:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By the spectrum of the loudest frames; rates that have no band above 4 kHz are told by their header."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         for low, what in (

@@ -30,7 +30,7 @@ class SamplesNotFinite:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Only files of floating-point samples can hold them."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         found = [clip for clip in listening.heard if (sound := clip.sound) and sound.not_finite is not None]

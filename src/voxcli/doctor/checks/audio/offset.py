@@ -30,7 +30,7 @@ class AudioOffset:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By the mean of the samples."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         found = [clip for clip in listening.heard if (sound := clip.sound) and abs(sound.offset) > OFFSET]

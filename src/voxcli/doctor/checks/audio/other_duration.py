@@ -29,8 +29,8 @@ class DurationDiffers:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Files that one row names from their beginning; rows that read stretches of a file have any length."""
-        from voxcli.doctor.listening import listen
-        from voxcli.doctor.mistaken import mistaken
+        from voxcli.doctor.audio.listening import listen
+        from voxcli.doctor.audio.mistaken import mistaken
 
         listening = listen(context)
         differ = mistaken(listening).durations

@@ -9,8 +9,8 @@ from voxcli.api import Finding
 from voxcli.findings import About
 
 if TYPE_CHECKING:
+    from voxcli.doctor.audio.listening import Clip
     from voxcli.doctor.context import Context
-    from voxcli.doctor.listening import Clip
 
 
 class RateMistaken:
@@ -31,8 +31,8 @@ class RateMistaken:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Where a duration in the data fits another rate, and where speech is slower and lower by such a ratio."""
-        from voxcli.doctor.listening import listen
-        from voxcli.doctor.mistaken import mistaken
+        from voxcli.doctor.audio.listening import listen
+        from voxcli.doctor.audio.mistaken import mistaken
 
         listening = listen(context)
         by_rates: dict[tuple[int, int], list[Clip]] = {}

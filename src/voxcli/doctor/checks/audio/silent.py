@@ -10,8 +10,8 @@ from voxcli.doctor.checks.thresholds import NO_SPEECH, SILENT, SPREAD
 from voxcli.findings import About
 
 if TYPE_CHECKING:
+    from voxcli.doctor.audio.hearing import Sound
     from voxcli.doctor.context import Context
-    from voxcli.doctor.hearing import Sound
 
 
 class AudioSilent:
@@ -32,7 +32,7 @@ class AudioSilent:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Below the level of any speech, by the loudest frames but a few."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         silent = [clip for clip in listening.heard if clip.sound is not None and _silent(clip.sound)]

@@ -29,7 +29,7 @@ class ChannelSilent:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """60 dB below the loudest channel."""
-        from voxcli.doctor.listening import listen
+        from voxcli.doctor.audio.listening import listen
 
         listening = listen(context)
         found = [

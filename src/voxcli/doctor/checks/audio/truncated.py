@@ -30,8 +30,8 @@ class AudioTruncated:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """What the index says, and what reading has found."""
-        from voxcli.doctor.audio_files import unusable
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.audio.files import unusable
+        from voxcli.doctor.data.rows import named, of
 
         for lost in unusable(context, "truncated"):
             table, whole = lost.table, len(lost.rows) == len(lost.table)

@@ -30,8 +30,8 @@ class AdapterOfAnotherBase:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """From the headers of both files; a base in 8 or 4 bits has other shapes and is not compared."""
-        from voxcli.doctor.adapter_parts import parts, targets_nothing, weight_of
-        from voxcli.doctor.weights import Weights
+        from voxcli.doctor.checkpoint.adapter_parts import parts, targets_nothing, weight_of
+        from voxcli.doctor.checkpoint.weights import Weights
 
         folder = context.checkpoint
         base = folder.base

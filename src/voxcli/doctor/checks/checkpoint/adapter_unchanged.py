@@ -29,7 +29,7 @@ class AdapterUnchanged:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Reads the adapter's own few weights. Layers that are trained whole beside it may change all the same."""
-        from voxcli.doctor.adapter_parts import parts
+        from voxcli.doctor.checkpoint.adapter_parts import parts
 
         folder = context.checkpoint
         if folder.adapter is None or folder.adapter.get("init_lora_weights") is False:

@@ -9,7 +9,7 @@ from voxcli.api import Finding
 from voxcli.findings import About
 
 if TYPE_CHECKING:
-    from voxcli.doctor.checkpoint import CheckpointFolder
+    from voxcli.doctor.checkpoint.folder import CheckpointFolder
     from voxcli.doctor.context import Context
 
 POSITIONS_A_SECOND = 50  # Whisper's encoder: 10 ms mel frames, halved

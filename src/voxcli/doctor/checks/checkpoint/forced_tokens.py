@@ -33,7 +33,7 @@ class ForcedTokensLeft:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """The generation config's come first; the config's are used where it has none."""
-        from voxcli.doctor.vocabulary import language_word
+        from voxcli.doctor.checkpoint.vocabulary import language_word
 
         folder = context.checkpoint
         if folder.kind != "whisper":

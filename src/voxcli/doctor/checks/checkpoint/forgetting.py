@@ -35,7 +35,7 @@ class LanguagesLost:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Against the base that the folder names, where it is here."""
-        from voxcli.doctor.forgotten import ON, compared
+        from voxcli.doctor.checkpoint.forgotten import ON, compared
 
         found = compared(context)
         if found is None:

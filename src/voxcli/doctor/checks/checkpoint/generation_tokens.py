@@ -10,7 +10,7 @@ from voxcli.doctor.checks.thresholds import NAMED_TENSORS
 from voxcli.findings import About
 
 if TYPE_CHECKING:
-    from voxcli.doctor.checkpoint import CheckpointFolder
+    from voxcli.doctor.checkpoint.folder import CheckpointFolder
     from voxcli.doctor.context import Context
 
 _DECIDING = ("decoder_start_token_id", "eos_token_id")

@@ -31,7 +31,7 @@ class LanguageContradicts:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Of Whisper models."""
-        from voxcli.doctor.vocabulary import language_word
+        from voxcli.doctor.checkpoint.vocabulary import language_word
 
         folder = context.checkpoint
         generation = folder.generation

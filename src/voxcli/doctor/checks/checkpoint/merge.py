@@ -35,7 +35,7 @@ class MergedOtherwise:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """From the files; no model is built."""
-        from voxcli.doctor.merged_weights import Merge
+        from voxcli.doctor.checkpoint.merged_weights import Merge
 
         folder = context.checkpoint
         merge = Merge.of(folder)

@@ -31,7 +31,7 @@ class WeightsOfAnotherModel:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Against the model that the config makes without storage; nothing for one that transformers does not know."""
-        from voxcli.doctor.expected import expected
+        from voxcli.doctor.checkpoint.expected import expected
 
         folder = context.checkpoint
         if folder.adapter is not None or not folder.weights.tensors or folder.weights.damaged:

@@ -9,7 +9,7 @@ from voxcli.api import Finding
 from voxcli.findings import About
 
 if TYPE_CHECKING:
-    from voxcli.doctor.checkpoint import CheckpointFolder
+    from voxcli.doctor.checkpoint.folder import CheckpointFolder
     from voxcli.doctor.context import Context
 
 
@@ -84,7 +84,7 @@ def _whisper(folder: CheckpointFolder) -> Iterator[tuple[str, bool]]:
 
 
 def _ctc(folder: CheckpointFolder) -> Iterator[tuple[str, bool]]:
-    from voxcli.doctor.vocabulary import special
+    from voxcli.doctor.checkpoint.vocabulary import special
 
     vocabulary, config = folder.vocabulary or {}, folder.config
     head = next((folder.weights.tensors[name] for name in _heads(folder) if name in folder.weights.tensors), None)

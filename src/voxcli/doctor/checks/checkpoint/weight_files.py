@@ -29,7 +29,7 @@ class WeightFiles:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """From file sizes and headers."""
-        from voxcli.doctor.weights import NAMES
+        from voxcli.doctor.checkpoint.weights import NAMES
 
         folder = context.checkpoint
         weights = folder.weights

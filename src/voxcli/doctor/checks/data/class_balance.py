@@ -31,8 +31,8 @@ class ClassImbalance:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Largest against smallest class of the training split."""
-        from voxcli.doctor.labels import labels_by_split, of_labels
-        from voxcli.doctor.rows import named
+        from voxcli.doctor.data.labels import labels_by_split, of_labels
+        from voxcli.doctor.data.rows import named
 
         counts = labels_by_split(context).get("train", {})
         if len(counts) < 2:

@@ -29,8 +29,8 @@ class SmallClass:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Where only some classes are small; a data set that is small as a whole is told elsewhere."""
-        from voxcli.doctor.labels import labels_by_split, of_labels
-        from voxcli.doctor.rows import named
+        from voxcli.doctor.data.labels import labels_by_split, of_labels
+        from voxcli.doctor.data.rows import named
 
         counts = labels_by_split(context).get("train", {})
         small = {label: count for label, count in counts.items() if count < FEW_OF_A_CLASS}

@@ -31,8 +31,8 @@ class LabelSpelledTwice:
         """Labels of all splits, folded."""
         import unicodedata
 
-        from voxcli.doctor.labels import labels_by_split, of_labels
-        from voxcli.doctor.rows import named
+        from voxcli.doctor.data.labels import labels_by_split, of_labels
+        from voxcli.doctor.data.rows import named
 
         counts = labels_by_split(context)
         totals: dict[str, int] = {}

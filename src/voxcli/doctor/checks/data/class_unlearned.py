@@ -29,8 +29,8 @@ class ClassNotInTraining:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Labels by split."""
-        from voxcli.doctor.labels import labels_by_split, of_labels
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.labels import labels_by_split, of_labels
+        from voxcli.doctor.data.rows import named, of
 
         counts = labels_by_split(context)
         known = counts.get("train", {})

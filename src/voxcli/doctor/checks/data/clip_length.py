@@ -37,7 +37,7 @@ class ClipShorterThanModel:
         """Durations, as they are and as short as augmentation makes them, against the least that the config allows."""
         import numpy as np
 
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.rows import named, of
 
         least = context.limits.min_duration
         if least <= 0:
@@ -62,8 +62,8 @@ class ClipShorterThanModel:
     def _augmented(self, context: Context, least: float) -> Iterator[Finding]:
         import numpy as np
 
-        from voxcli.doctor.feasible import shortest
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.feasible import shortest
+        from voxcli.doctor.data.rows import named, of
 
         table = context.data.used("train")
         short = (table.durations >= np.float32(least)) & (shortest(context) < least - _ROUNDING)

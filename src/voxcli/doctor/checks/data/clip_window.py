@@ -35,7 +35,7 @@ class ClipLongerThanModel:
         import numpy as np
 
         from voxcli.data.corpus import clock
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.rows import named, of
 
         longest = context.limits.max_duration
         if math.isinf(longest):

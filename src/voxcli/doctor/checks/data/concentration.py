@@ -34,7 +34,7 @@ class FewRecordingsHoldMost:
         import pyarrow.compute as pc
 
         from voxcli.data.corpus import clock
-        from voxcli.doctor.rows import counted, named
+        from voxcli.doctor.data.rows import counted, named
 
         table = context.data.used("train")
         files = table.column("audio").array

@@ -32,8 +32,8 @@ class CTCInfeasible:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Frames by the family's own formula, labels by the real tokenizer."""
-        from voxcli.doctor.feasible import misfits
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.feasible import misfits
+        from voxcli.doctor.data.rows import named, of
 
         if context.recipe.task_name != "ctc":
             return

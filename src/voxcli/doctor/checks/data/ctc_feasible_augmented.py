@@ -29,8 +29,8 @@ class CTCInfeasibleAugmented:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Clips at the shortest that the recipe's augmentations can make them."""
-        from voxcli.doctor.feasible import misfits
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.feasible import misfits
+        from voxcli.doctor.data.rows import named, of
 
         if context.recipe.task_name != "ctc" or not context.recipe.augment:
             return

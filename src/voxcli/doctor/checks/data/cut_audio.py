@@ -35,8 +35,8 @@ class AudioCutAtWindow:
         import numpy as np
 
         from voxcli.doctor.context import Unavailable
-        from voxcli.doctor.rows import named, of
-        from voxcli.doctor.speech_rate import lengths_expected, letters_of
+        from voxcli.doctor.data.rows import named, of
+        from voxcli.doctor.data.speech_rate import lengths_expected, letters_of
 
         data = context.data
         if not data.transcripts:

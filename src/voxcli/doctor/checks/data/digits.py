@@ -31,7 +31,7 @@ class DigitsInTranscripts:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Decimal digits after `[text]`, in the training split."""
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.rows import named, of
 
         if context.recipe.task_name != "ctc":
             return

@@ -31,8 +31,8 @@ class RepeatedAudio:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Rows of one file that begin and end at the same place."""
-        from voxcli.doctor.rows import named, of
-        from voxcli.doctor.stretches import repeated
+        from voxcli.doctor.data.rows import named, of
+        from voxcli.doctor.data.stretches import repeated
 
         for split in SPLITS:
             table = context.data.listed(split)

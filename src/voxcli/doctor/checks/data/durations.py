@@ -36,7 +36,7 @@ class ImpossibleDuration:
         import pyarrow.compute as pc
 
         from voxcli.data.listing import LONGEST
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.rows import named, of
 
         data = context.data
         if not all(hasattr(dataset, "duration_column") for dataset in data.datasets):

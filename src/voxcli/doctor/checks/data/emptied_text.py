@@ -35,7 +35,7 @@ class EmptiedTranscript:
         import numpy as np
         import pyarrow.compute as pc
 
-        from voxcli.doctor.rows import named, of, quoted
+        from voxcli.doctor.data.rows import named, of, quoted
 
         if not context.data.transcripts or context.data.filter.min_characters == 0:
             return

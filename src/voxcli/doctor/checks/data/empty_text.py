@@ -34,7 +34,7 @@ class NoTranscript:
         import numpy as np
         import pyarrow.compute as pc
 
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.rows import named, of
 
         if not context.data.transcripts:
             return

@@ -34,7 +34,7 @@ class FrequentText:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from voxcli.doctor.rows import named, of, quoted
+        from voxcli.doctor.data.rows import named, of, quoted
 
         table = context.data.used("train")
         if len(table) < FEW_UTTERANCES or not context.data.transcripts:

@@ -35,7 +35,7 @@ class MixedScriptWord:
         """Words that stand in one script once look-alikes are exchanged."""
         import numpy as np
 
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.rows import named, of
         from voxcli.text.scripts import script, untwinned
 
         data = context.data

@@ -35,7 +35,7 @@ class LabelOverLimit:
         """A tokenizer makes no more tokens of a text than it has bytes; the others are counted."""
         import numpy as np
 
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.rows import named, of
 
         limit = context.limits.max_label_length
         length = getattr(context.recipe.task, "label_length", None)

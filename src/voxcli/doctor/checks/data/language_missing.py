@@ -34,8 +34,8 @@ class LanguageUnknown:
         import numpy as np
 
         from voxcli.api import Utterance
-        from voxcli.doctor.languages import groups
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.languages import groups
+        from voxcli.doctor.data.rows import named, of
         from voxcli.tasks.whisper_prompt import is_multilingual, label_language
 
         if context.recipe.task_name != "seq2seq" or getattr(context.recipe.model, "language", None) is not None:

@@ -31,7 +31,7 @@ class OtherLanguage:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """The function words of the training split as a whole, of a sample of it where it is large."""
-        from voxcli.doctor.languages import written
+        from voxcli.doctor.data.languages import written
         from voxcli.text.function_words import WORDS, shares
         from voxcli.text.scripts import language_name
 

@@ -33,8 +33,8 @@ class LanguagesDisagree:
         """`[text]` against `[model]`, then the column against both."""
         import numpy as np
 
-        from voxcli.doctor.languages import declared, differ, groups, languages_of, translates
-        from voxcli.doctor.rows import named, of
+        from voxcli.doctor.data.languages import declared, differ, groups, languages_of, translates
+        from voxcli.doctor.data.rows import named, of
 
         recipe, data = context.recipe, context.data
         model: str | None = getattr(recipe.model, "language", None)

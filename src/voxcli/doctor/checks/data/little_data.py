@@ -31,7 +31,7 @@ class LittleTrainingData:
     def run(self, context: Context) -> Iterator[Finding]:
         """Utterances and seconds of the training split."""
         from voxcli.data.corpus import clock
-        from voxcli.doctor.rows import counted
+        from voxcli.doctor.data.rows import counted
 
         table = context.data.used("train")
         if len(table) < FEW_UTTERANCES or table.duration < LITTLE_AUDIO:

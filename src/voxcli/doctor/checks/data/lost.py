@@ -36,7 +36,7 @@ class MuchLeftOut:
     def run(self, context: Context) -> Iterator[Finding]:
         """What went, split by split and reason by reason."""
         from voxcli.data.corpus import clock
-        from voxcli.doctor.rows import of
+        from voxcli.doctor.data.rows import of
 
         data = context.data
         splits, chosen = data.splits, _chosen(context)
@@ -73,7 +73,7 @@ class MuchLeftOut:
     def _ids(self, context: Context, split: Split, key: str) -> tuple[str, ...]:
         """All that a key leaves out of a split, in the order of `[filter]`."""
         from voxcli.data.filters import checks_of
-        from voxcli.doctor.rows import named
+        from voxcli.doctor.data.rows import named
 
         data = context.data
         table = data.listed(split)

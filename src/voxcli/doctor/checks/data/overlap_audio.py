@@ -32,8 +32,8 @@ class AudioOverlaps:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Files that two splits name at overlapping places."""
-        from voxcli.doctor.rows import leave, named, of
-        from voxcli.doctor.stretches import common
+        from voxcli.doctor.data.rows import leave, named, of
+        from voxcli.doctor.data.stretches import common
 
         data = context.data
         for first, second in itertools.combinations(data.filled, 2):

@@ -34,7 +34,7 @@ class SpeakersOverlap:
         import numpy as np
         import pyarrow.compute as pc
 
-        from voxcli.doctor.rows import leave, named, of
+        from voxcli.doctor.data.rows import leave, named, of
 
         data = context.data
         if not data.holdout.speakers_apart:

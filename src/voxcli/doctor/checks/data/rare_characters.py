@@ -32,7 +32,7 @@ class RareCharacters:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Scripts of syllables and words have thousands of rare characters: they are passed over."""
-        from voxcli.doctor.rows import characters, counted, named
+        from voxcli.doctor.data.rows import characters, counted, named
         from voxcli.text.scripts import script, scripts_of
 
         model = context.recipe.model

@@ -58,7 +58,7 @@ class SpokenCharactersRemoved:
 
 
 def _deleted(context: Context, characters: list[str], key: str, fix: Fix) -> Iterator[Finding]:
-    from voxcli.doctor import rows as told
+    from voxcli.doctor.data import rows as told
 
     both = {form for one in characters for form in (one, one.upper() if context.data.text.lowercase else one)}
     for split, table, points in _originals(context):
@@ -80,7 +80,7 @@ def _deleted(context: Context, characters: list[str], key: str, fix: Fix) -> Ite
 
 
 def _stripped(context: Context) -> Iterator[Finding]:
-    from voxcli.doctor import rows as told
+    from voxcli.doctor.data import rows as told
 
     for split, table, points in _originals(context):
         marked = [one for one in points.counts if any(_mark(part) for part in unicodedata.normalize("NFD", one))]
@@ -105,7 +105,7 @@ def _torn(context: Context, marks: list[str]) -> Iterator[Finding]:
     import numpy as np
     import pyarrow.compute as pc
 
-    from voxcli.doctor import rows as told
+    from voxcli.doctor.data import rows as told
 
     for split, table, points in _originals(context):
         if not points.counts.keys() & set(marks):

@@ -34,8 +34,8 @@ class RepeatedId:
         import numpy as np
         import pyarrow.compute as pc
 
-        from voxcli.doctor.rows import counted, named
-        from voxcli.doctor.stretches import repeated
+        from voxcli.doctor.data.rows import counted, named
+        from voxcli.doctor.data.stretches import repeated
 
         for split in SPLITS:
             table = context.data.listed(split)

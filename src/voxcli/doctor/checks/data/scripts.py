@@ -33,7 +33,7 @@ class OtherScript:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Split by split, and language by language where the data say one."""
-        from voxcli.doctor.languages import written
+        from voxcli.doctor.data.languages import written
 
         data = context.data
         if not data.transcripts:
@@ -47,7 +47,7 @@ class OtherScript:
     def _group(self, context: Context, split: Split, language: str | None, rows: Any) -> Iterator[Finding]:
         import numpy as np
 
-        from voxcli.doctor.rows import counted, named, of, quoted
+        from voxcli.doctor.data.rows import counted, named, of, quoted
         from voxcli.text.codepoints import CodePoints
         from voxcli.text.scripts import script, scripts_of
 

@@ -35,9 +35,9 @@ class SpeechRateOutlier:
         """Two limits that hold for everybody, and what the data set's own other utterances let expect."""
         import numpy as np
 
-        from voxcli.doctor.languages import groups
-        from voxcli.doctor.rows import named
-        from voxcli.doctor.speech_rate import letters_of, unexpected
+        from voxcli.doctor.data.languages import groups
+        from voxcli.doctor.data.rows import named
+        from voxcli.doctor.data.speech_rate import letters_of, unexpected
 
         data = context.data
         if not data.transcripts:
@@ -64,7 +64,7 @@ class SpeechRateOutlier:
                     yield self._finding(split, table, hit, words, named(table, hit), fix)
 
     def _finding(self, split: str, table: Any, hit: Any, words: str, ids: tuple[str, ...], fix: Fix | None) -> Finding:
-        from voxcli.doctor.rows import of, quoted
+        from voxcli.doctor.data.rows import of, quoted
 
         row = int(hit.argmax())
         duration = float(table.durations[row])

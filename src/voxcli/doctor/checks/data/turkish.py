@@ -36,8 +36,8 @@ class TurkicCasing:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """What the rules would do, and what somebody has done before."""
-        from voxcli.doctor.languages import written
-        from voxcli.doctor.rows import named, of, quoted
+        from voxcli.doctor.data.languages import written
+        from voxcli.doctor.data.rows import named, of, quoted
         from voxcli.text.scripts import language_name
 
         data = context.data
@@ -67,7 +67,7 @@ class TurkicCasing:
         import numpy as np
         import pyarrow.compute as pc
 
-        from voxcli.doctor.rows import named, of, quoted
+        from voxcli.doctor.data.rows import named, of, quoted
 
         data = context.data
         for split in data.filled:

@@ -31,7 +31,7 @@ class CharactersNotInTraining:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Where the vocabulary is that of the data, or no model is known."""
-        from voxcli.doctor.rows import characters, named, of
+        from voxcli.doctor.data.rows import characters, named, of
 
         data = context.data
         if "data" not in context.subject.kinds and (

@@ -32,7 +32,7 @@ class CharactersOutsideVocabulary:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Every character of the data, tokenized alone by the real tokenizer."""
-        from voxcli.doctor.rows import characters, named, of
+        from voxcli.doctor.data.rows import characters, named, of
 
         data = context.data
         if context.recipe.task_name != "ctc":

@@ -33,7 +33,7 @@ class CompanionOfAnotherBuild:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """An error where it takes transformers or peft with it."""
-        from voxcli.doctor.machine import COMPANIONS
+        from voxcli.doctor.machine.facts import COMPANIONS
 
         imports = context.machine.imports
         torch = imports.get("torch")

@@ -12,7 +12,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.gpus import Gpus
+    from voxcli.doctor.machine.gpus import Gpus
 
 HIDDEN = ("", "-1", "none", "nodevfiles")
 """CUDA_VISIBLE_DEVICES of somebody who wants no GPU."""

@@ -10,7 +10,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.machine import Imported
+    from voxcli.doctor.machine.facts import Imported
 
 
 class LibraryDoesNotImport:
@@ -33,7 +33,7 @@ class LibraryDoesNotImport:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """One finding for each first cause, with the libraries that fall with it."""
-        from voxcli.doctor.machine import COMPANIONS
+        from voxcli.doctor.machine.facts import COMPANIONS
 
         imports = context.machine.imports
         failed = {one.name: one for one in imports.values() if one.failure is not None}

@@ -68,6 +68,6 @@ class BitsandbytesUnusable:
 
 
 def _falls_with(packages: tuple[str, ...]) -> bool:
-    from voxcli.doctor.machine import COMPANIONS
+    from voxcli.doctor.machine.facts import COMPANIONS
 
     return bool(set(packages) & set(COMPANIONS))

@@ -34,7 +34,7 @@ class VersionOutsideRange:
         from packaging.requirements import InvalidRequirement, Requirement
         from packaging.specifiers import SpecifierSet
 
-        from voxcli.doctor.machine import version
+        from voxcli.doctor.machine.facts import version
 
         try:
             mine: Any = metadata.metadata("voxcli")  # a message of the email package

@@ -33,7 +33,7 @@ class DiskTooSmall:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """An error where not even one checkpoint fits; the sizes are known from the config."""
-        from voxcli.doctor.disk_need import BESIDE, checkpoints, download
+        from voxcli.doctor.memory.disk_need import BESIDE, checkpoints, download
         from voxcli.memory.cards import gib
         from voxcli.recipe.where import shown
 

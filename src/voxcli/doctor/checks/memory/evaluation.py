@@ -33,7 +33,7 @@ class EvaluationTooLarge:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Where training fits; a recipe that does not even train has that said first."""
-        from voxcli.doctor.prediction import lacking, prediction_where_it_matters, repair
+        from voxcli.doctor.memory.prediction import lacking, prediction_where_it_matters, repair
 
         prediction = prediction_where_it_matters(context)
         if prediction is None:
@@ -48,7 +48,7 @@ class EvaluationTooLarge:
         level = lacking(prediction, phase)
         shown = f"{shape_text(phase.shape, prediction.padded_to)} need {gib(phase.total)}"
         if level is not None:
-            from voxcli.doctor.worst_batch import members
+            from voxcli.doctor.memory.worst_batch import members
 
             changes, help = repair(prediction)
             yield Finding(

@@ -32,12 +32,12 @@ class FitsNarrowly:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """On GPUs alone."""
-        from voxcli.doctor.prediction import prediction_where_it_matters, repair, step_words
+        from voxcli.doctor.memory.prediction import prediction_where_it_matters, repair, step_words
 
         prediction = prediction_where_it_matters(context)
         if prediction is None or prediction.device.kind != "cuda" or not prediction.narrow:
             return
-        from voxcli.doctor.worst_batch import members
+        from voxcli.doctor.memory.worst_batch import members
         from voxcli.memory.cards import gib
         from voxcli.memory.fixed import expandable
 

@@ -31,7 +31,7 @@ class PrecisionImitated:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """On CUDA devices: processors have bfloat16 or are not asked for speed."""
-        from voxcli.doctor.prediction import device_of
+        from voxcli.doctor.memory.prediction import device_of
 
         train = context.recipe.train
         if train.mixed_precision != "bf16":

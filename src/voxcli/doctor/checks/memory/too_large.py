@@ -35,7 +35,7 @@ class BatchTooLarge:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """The phase of training that needs most; evaluations have a check of their own."""
-        from voxcli.doctor.prediction import lacking, prediction_where_it_matters, repair, step_words
+        from voxcli.doctor.memory.prediction import lacking, prediction_where_it_matters, repair, step_words
 
         prediction = prediction_where_it_matters(context)
         if prediction is None:
@@ -44,7 +44,7 @@ class BatchTooLarge:
         level = lacking(prediction, phase)
         if level is None:
             return
-        from voxcli.doctor.worst_batch import members
+        from voxcli.doctor.memory.worst_batch import members
         from voxcli.memory.cards import gib
         from voxcli.memory.report import shape_text
 

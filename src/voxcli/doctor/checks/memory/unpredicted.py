@@ -32,7 +32,7 @@ class MemoryNotPredicted:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """The context says why, under this code."""
-        from voxcli.doctor.prediction import prediction_where_it_matters
+        from voxcli.doctor.memory.prediction import prediction_where_it_matters
 
         prediction_where_it_matters(context)
         yield from ()

@@ -37,8 +37,8 @@ class Workers:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """The processors are this machine's; nothing is measured for a device that is not a GPU."""
-        from voxcli.doctor.pace import processors
-        from voxcli.doctor.prediction import device_of
+        from voxcli.doctor.memory.pace import processors
+        from voxcli.doctor.memory.prediction import device_of
 
         device, workers, count = device_of(context), context.recipe.train.dataloader_num_workers, processors()
         path = ("train", "dataloader_num_workers")
@@ -55,7 +55,7 @@ class Workers:
             yield from self._starving(context, workers, count, here=here)
 
     def _starving(self, context: Context, workers: int, count: int, *, here: bool) -> Iterator[Finding]:
-        from voxcli.doctor.pace import pace
+        from voxcli.doctor.memory.pace import pace
 
         found = pace(context)
         if found is None:

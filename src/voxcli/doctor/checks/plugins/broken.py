@@ -38,7 +38,7 @@ class PluginBroken:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """What P003 and P005 explain better is left to them; checks that cannot be imported are P006."""
-        from voxcli.doctor.starts import starts
+        from voxcli.doctor.machine.starts import starts
         from voxcli.plugins.clashes import clashes
 
         loaded = context.plugins

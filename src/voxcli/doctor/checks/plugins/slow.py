@@ -11,7 +11,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.starts import Start
+    from voxcli.doctor.machine.starts import Start
 
 
 class PluginSlow:
@@ -35,7 +35,7 @@ class PluginSlow:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """One finding for each plugin, with the milliseconds of each library."""
-        from voxcli.doctor.starts import starts
+        from voxcli.doctor.machine.starts import starts
 
         for start in starts(context.plugins):
             if start.heavy:

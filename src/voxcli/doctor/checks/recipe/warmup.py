@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from voxcli.api import Finding, Fix
 from voxcli.doctor.checks.recipe.run_length import run_length
 from voxcli.doctor.checks.recipe.scheduler_keys import WITHOUT_WARMUP
-from voxcli.doctor.checks.thresholds import LONGEST_WARMUP, USUAL_WARMUP
+from voxcli.doctor.checks.thresholds import LONGEST_WARMUP, TRIAL, USUAL_WARMUP
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class WarmupLongerThanRun:
         help = f"warmup_steps = {USUAL_WARMUP}: a share of the run"
         if share >= 1:
             message = f"the warm-up of {warmup:g} steps never ends: the run has {total}"
-            yield Finding("error", message, help, path=("train", "warmup_steps"), fix=fix)
+            tried = total is not None and total < TRIAL  # to see whether it runs, the recipe's warm-up may stay
+            yield Finding("warning" if tried else "error", message, help, path=("train", "warmup_steps"), fix=fix)
         else:
             message = f"the warm-up takes {share:.0%} of the run"
             yield Finding("warning", message, help, path=("train", "warmup_steps"), fix=fix)

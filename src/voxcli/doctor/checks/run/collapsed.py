@@ -16,7 +16,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Floats, Record
+    from voxcli.doctor.run.record import Floats, Record
 
 CONTRAST = ("contrastive_loss", "constrast_loss", "contrast_loss")
 """The second is how the example script of transformers spells it."""

@@ -10,7 +10,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 
 class RunCrashed:
@@ -56,7 +56,7 @@ class RunCrashed:
 
 
 def _of_trainer(record: Record, reached: str) -> Iterator[Finding]:
-    from voxcli.doctor.trainer_log import could_be_over, of_checkpoint
+    from voxcli.doctor.run.trainer_log import could_be_over, of_checkpoint
 
     stopped = record.state.get("stateful_callbacks")
     early = isinstance(stopped, dict) and any("EarlyStopping" in str(key) for key in stopped)

@@ -33,7 +33,7 @@ class CheckpointDamaged:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By names, sizes and headers; no weights are loaded."""
-        from voxcli.doctor import saved
+        from voxcli.doctor.run import saved
 
         record = context.record
         whole = [one.path.name for one in record.checkpoints if one.problem is None]

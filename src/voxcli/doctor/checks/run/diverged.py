@@ -17,7 +17,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 
 class LossDiverged:
@@ -39,7 +39,7 @@ class LossDiverged:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """By the medians of the loss."""
-        from voxcli.doctor.course import departure
+        from voxcli.doctor.run.course import departure
 
         record = context.record
         if len(record.steps) < DIVERGED_STEPS:

@@ -11,7 +11,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 WORDS = ("out of memory", "outofmemory", "memoryerror", "bad_alloc", "can't allocate memory", "cannot allocate memory")
 WHERE = {"forward": "forward pass", "backward": "backward pass", "optimizer": "optimizer's step"}

@@ -12,7 +12,7 @@ from voxcli.findings import About, Level
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 CAUSES = {
     "ctc-infeasible": "a label needs more frames than its audio has",
@@ -105,7 +105,7 @@ def _culprits(record: Record, found: list[dict[str, Any]]) -> dict[str, tuple[st
     }
     if told or any(entry.get("cause") for entry in found):
         return told
-    from voxcli.doctor.suspects import suspects
+    from voxcli.doctor.run.suspects import suspects
 
     ids = list(dict.fromkeys(str(name) for entry in found for name in entry.get("utterances") or ()))
     return {name: (cause, reason) for name, cause, reason in suspects(record, ids)}
@@ -146,7 +146,7 @@ def _explained(record: Record, step: int) -> str:
 
 def _of_figures(record: Record) -> Iterator[Finding]:
     """Figures that are no numbers: steps that were taken all the same."""
-    from voxcli.doctor.run_log import LOSS, NORM
+    from voxcli.doctor.run.run_log import LOSS, NORM
 
     loss, norm = record.column("loss"), record.column("grad_norm")
     bad_loss, bad_norm = record.marks & LOSS > 0, record.marks & NORM > 0

@@ -19,7 +19,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 HIGHER = ("accuracy", "f1", "precision", "recall")
 

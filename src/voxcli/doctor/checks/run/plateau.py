@@ -24,7 +24,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 
 class PlateauAtChance:
@@ -52,7 +52,7 @@ class PlateauAtChance:
         import numpy as np
 
         from voxcli.doctor.checks.run.only_blanks import says_nothing
-        from voxcli.doctor.course import course
+        from voxcli.doctor.run.course import course
 
         record = context.record
         loss = record.column("loss")

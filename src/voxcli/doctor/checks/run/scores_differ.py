@@ -12,7 +12,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 EVALUATION = "evaluation"
 SAME = 1e-3  # share by which the seconds of one split may differ
@@ -40,7 +40,7 @@ class ScoresDiffer:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """Every evaluation of the validation split against the log's at the same step."""
-        from voxcli.doctor.record import json_table
+        from voxcli.doctor.run.record import json_table
 
         record = context.record
         if record.trainer:
@@ -52,7 +52,7 @@ class ScoresDiffer:
 
 def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Finding]:
     """One scores.json of this run's own validation split."""
-    from voxcli.doctor.entries import number, step_of
+    from voxcli.doctor.run.entries import number, step_of
 
     step = Path(str(scores.get("checkpoint"))).name.removeprefix("step-")
     if scores.get("split") != "validation" or not step.isdigit() or not _of_its_data(record, scores):
@@ -100,7 +100,7 @@ def _compared(record: Record, path: Path, scores: dict[str, Any]) -> Iterator[Fi
 
 def _of_its_data(record: Record, scores: dict[str, Any]) -> bool:
     """Whether scores are those of the run's own validation split: by its name, or by the seconds of its audio."""
-    from voxcli.doctor.entries import number
+    from voxcli.doctor.run.entries import number
 
     if scores.get("data") == record.path.resolve().name:
         return True
@@ -110,7 +110,7 @@ def _of_its_data(record: Record, scores: dict[str, Any]) -> bool:
 
 def _interval(value: object, rate: float) -> tuple[float, float]:
     """The interval of a rate; where there is none, a wide one."""
-    from voxcli.doctor.entries import number
+    from voxcli.doctor.run.entries import number
 
     if isinstance(value, list) and len(value) == 2 and None not in (low_high := [number(one) for one in value]):
         return float(low_high[0] or 0), float(low_high[1] or 0)

@@ -20,7 +20,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.doctor.record import Record
+    from voxcli.doctor.run.record import Record
 
 MOST_COUNTED = 200  # spikes
 
@@ -47,7 +47,7 @@ class GradientSpikes:
         """By the log's incidents, and by the norms of a log without."""
         import numpy as np
 
-        from voxcli.doctor.course import usual
+        from voxcli.doctor.run.course import usual
 
         record = context.record
         told = [one for one in record.incidents if one.get("incident") == "spike"]

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from voxcli.doctor.vocabulary import vocabulary_of
-from voxcli.doctor.weights import Weights
+from voxcli.doctor.checkpoint.vocabulary import vocabulary_of
+from voxcli.doctor.checkpoint.weights import Weights
 from voxcli.errors import ModelError
 from voxcli.models.settings import FILE as VOX
 from voxcli.models.stand_in import EXTRACTORS

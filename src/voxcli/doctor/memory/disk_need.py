@@ -48,7 +48,7 @@ def checkpoints(context: Context) -> Need:
 
 def _checkpoint(context: Context) -> int:
     """What is saved of the model, in float32, and the optimizer's states (`train.checkpoint.size`)."""
-    from voxcli.doctor.prediction import prediction_where_it_matters
+    from voxcli.doctor.memory.prediction import prediction_where_it_matters
 
     prediction = prediction_where_it_matters(context)
     if prediction is None:  # too small to trace: all of it, and AdamW's two states

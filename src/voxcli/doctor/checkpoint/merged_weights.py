@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from voxcli.doctor.adapter_parts import Part, parts, weight_of
-from voxcli.doctor.checkpoint import ADAPTER, CheckpointFolder
-from voxcli.doctor.weights import Tensor, Weights
+from voxcli.doctor.checkpoint.adapter_parts import Part, parts, weight_of
+from voxcli.doctor.checkpoint.folder import ADAPTER, CheckpointFolder
+from voxcli.doctor.checkpoint.weights import Tensor, Weights
 from voxcli.errors import ModelError
 from voxcli.progress import NULL, Progress
 from voxcli.train.folder import CHECKPOINTS

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from voxcli.api import SPLITS, Finding, Fix, Split
+from voxcli.doctor.audio.listening import Listening
 from voxcli.doctor.checks.thresholds import SILENT
-from voxcli.doctor.listening import Listening
-from voxcli.doctor.rows import of
+from voxcli.doctor.data.rows import of
 
 FILES = 20_000  # files whose sizes are compared; `--full` compares all
 ENDS = 1 << 12  # bytes at each end that are compared before a whole file is read

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxcli.doctor import probing
+from voxcli.doctor.machine import probing
 
 NVIDIA = "0x10de"  # PCI vendor, https://pcisig.com/membership/member-companies
 DISPLAY = "0x03"  # PCI class of display controllers; 0x0300 VGA, 0x0302 3D

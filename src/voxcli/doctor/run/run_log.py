@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.doctor.entries import Entry, step_of, tidy
+from voxcli.doctor.run.entries import Entry, step_of, tidy
 
 Floats = NDArray[np.float64]
 

@@ -57,7 +57,7 @@ def unusable(context: Context, kind: Kind) -> list[Unusable]:
 
 
 def _unusable(context: Context) -> list[tuple[Kind, Unusable]]:
-    from voxcli.doctor.listening import listen
+    from voxcli.doctor.audio.listening import listen
 
     heard: dict[Split, dict[str, tuple[str, str]]] = {split: {} for split in SPLITS}
     known: dict[str, Kind] = {}

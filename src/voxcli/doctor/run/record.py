@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.doctor import entries, process, run_log, saved
-from voxcli.doctor.entries import Entry
-from voxcli.doctor.run_log import Damage, Evaluation, Floats
-from voxcli.doctor.saved import Saved
+from voxcli.doctor.run import entries, process, run_log, saved
+from voxcli.doctor.run.entries import Entry
+from voxcli.doctor.run.run_log import Damage, Evaluation, Floats
+from voxcli.doctor.run.saved import Saved
 from voxcli.train.folder import CHECKPOINTS, CULPRITS, LOCK, LOG, RECIPE, TRAINING_STATE
 
 Status = Literal["finished", "stopped early", "interrupted", "error", "crashed", "running", "empty"]
@@ -242,7 +242,7 @@ def of_run(folder: Path) -> Record:
 
 def of_trainer(folder: Path) -> Record:
     """A folder that the transformers Trainer wrote."""
-    from voxcli.doctor.trainer_log import read
+    from voxcli.doctor.run.trainer_log import read
 
     return read(folder)
 

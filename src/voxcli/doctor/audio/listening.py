@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from voxcli.api import SPLITS, Split, Utterance
 from voxcli.audio.decode import Header, decode, header
 from voxcli.data.table import Table
-from voxcli.doctor.hearing import Sound, hear
-from voxcli.doctor.rows import of
+from voxcli.doctor.audio.hearing import Sound, hear
+from voxcli.doctor.data.rows import of
 from voxcli.errors import DataError
 from voxcli.findings import Finding, Fix, Level
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.doctor.weights import Tensor
+from voxcli.doctor.checkpoint.weights import Tensor
 
 _UP = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<kind>embedding_)?B(?:\.\w+)?(?:\.weight)?")
 

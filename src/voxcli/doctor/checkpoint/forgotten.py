@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voxcli.doctor.checkpoint.weights import Weights
 from voxcli.doctor.checks.thresholds import PROBED_UNASKED
-from voxcli.doctor.weights import Weights
 from voxcli.errors import ModelError
 
 if TYPE_CHECKING:
+    from voxcli.doctor.checkpoint.whisper_probe import Probed
     from voxcli.doctor.context import Context
-    from voxcli.doctor.whisper_probe import Probed
 
 ON = "four English sentences and 3 s of silence that ship with voxcli"
 
@@ -33,7 +33,7 @@ def compared(context: Context) -> Compared | None:
     size = folder.weights.size + (Weights.of(folder.base).size if folder.adapter is not None else 0)
     if not size or (size > PROBED_UNASKED and not context.full):
         return None
-    from voxcli.doctor import whisper_probe
+    from voxcli.doctor.checkpoint import whisper_probe
 
     def made() -> Compared | None:
         assert folder.base is not None

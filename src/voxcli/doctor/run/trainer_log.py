@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from voxcli.doctor import saved
-from voxcli.doctor.entries import Entry, step_of
-from voxcli.doctor.record import Record, first_config, json_table
-from voxcli.doctor.run_log import Damage, Evaluation, RunLog, numbers
+from voxcli.doctor.run import saved
+from voxcli.doctor.run.entries import Entry, step_of
+from voxcli.doctor.run.record import Record, first_config, json_table
+from voxcli.doctor.run.run_log import Damage, Evaluation, RunLog, numbers
 from voxcli.doctor.subject import TRAINER_STATE
 from voxcli.errors import DataError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Split
-from voxcli.doctor.audio_files import LOOKED_AT, moved
+from voxcli.doctor.audio.files import LOOKED_AT, moved
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from voxcli.doctor import probing
+from voxcli.doctor.machine import probing
 from voxcli.plugins.manager import Manager, Plugin
 
 SECONDS = 60.0  # for all plugins; the components of one may import torch
@@ -41,7 +41,9 @@ class Start:
 def starts(loaded: Manager) -> tuple[Start, ...]:
     """One for each plugin that is neither voxcli itself nor switched off; those that are broken may still be slow."""
     asked = [plugin for plugin in loaded.plugins if plugin.state != "disabled" and (plugin.target or plugin.file)]
-    commands = {str(number): probing.python("voxcli.doctor.starting", *_what(one)) for number, one in enumerate(asked)}
+    commands = {
+        str(number): probing.python("voxcli.doctor.machine.starting", *_what(one)) for number, one in enumerate(asked)
+    }
     done = probing.run(commands, seconds=SECONDS)
     return tuple(_start(plugin, done[str(number)]) for number, plugin in enumerate(asked))
 

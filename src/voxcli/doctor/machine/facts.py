@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from voxcli.doctor import control_groups, gpus, probing
+from voxcli.doctor.machine import control_groups, gpus, probing
 
 WITHOUT_TORCH = ("numpy", "pyarrow", "soundfile", "soxr", "pydantic", "jiwer", "datasets", "av")
 WITH_TORCH = ("torch", "safetensors", "tokenizers", "transformers", "accelerate", "bitsandbytes", "peft")
@@ -165,7 +165,7 @@ class Machine:
 
 def imported(groups: Iterable[list[str]], *, seconds: float) -> dict[str, Imported]:
     """Import groups of libraries, each group in a process of its own."""
-    commands = {" ".join(names): probing.python("voxcli.doctor.importing", *names) for names in groups if names}
+    commands = {" ".join(names): probing.python("voxcli.doctor.machine.importing", *names) for names in groups if names}
     found: dict[str, Imported] = {}
     for done in probing.run(commands, seconds=seconds).values():
         begun: str | None = None

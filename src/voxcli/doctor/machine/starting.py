@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from voxcli.doctor.checks.thresholds import HEAVY
-from voxcli.doctor.importing import failure, tell
+from voxcli.doctor.machine.importing import failure, tell
 from voxcli.plugins.manager import import_file
 
 

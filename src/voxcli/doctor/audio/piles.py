@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from voxcli.api import SPLITS, Split
+from voxcli.doctor.audio.listening import Listening, Rows
 from voxcli.doctor.checks.thresholds import CUT_FROM, CUT_LOUD, CUT_MOST, CUT_RATE
-from voxcli.doctor.listening import Listening, Rows
 
 STEP = 0.5  # s: durations at which people cut
 NEAR = 0.01  # s

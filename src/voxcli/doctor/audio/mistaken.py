@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from voxcli.api import SPLITS
 from voxcli.audio.sndfile import END_SLACK
+from voxcli.doctor.audio.listening import Clip, Listening
 from voxcli.doctor.checks.thresholds import (
     LENGTH_SHARE,
     LENGTH_SLACK,
@@ -26,7 +27,6 @@ from voxcli.doctor.checks.thresholds import (
     USUAL_RATES,
     VOICES,
 )
-from voxcli.doctor.listening import Clip, Listening
 
 ENOUGH = 5  # clips whose median stands for a voice and a rate of speech
 GROUP = 3  # clips of one rate that are judged together

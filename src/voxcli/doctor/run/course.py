@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxcli.doctor.run_log import Floats
+from voxcli.doctor.run.run_log import Floats
 
 MAD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voxcli.doctor.context import Context, Unavailable
-from voxcli.doctor.record import Record
+from voxcli.doctor.run.record import Record
 from voxcli.doctor.subject import Subject
 from voxcli.errors import VoxError
 from voxcli.train.folder import RECIPE

@@ -20,8 +20,8 @@ from voxcli.api import SPLITS, Dataset, Split
 from voxcli.data.corpus import Splits, list_split, load_splits
 from voxcli.data.filters import apply, checks_of, excluded, excluded_of_split
 from voxcli.data.table import Table
+from voxcli.doctor.data.rows import named
 from voxcli.doctor.leave_out import beside
-from voxcli.doctor.rows import named
 from voxcli.recipe.schema import Filter, Holdout, TextRules
 from voxcli.text.codepoints import CodePoints
 

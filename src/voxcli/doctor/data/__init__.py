@@ -1,0 +1,1 @@
+"""The utterances of a recipe, a manifest or a folder, and what checks compute of them."""
