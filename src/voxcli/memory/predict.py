@@ -34,6 +34,7 @@ from voxcli.models.stand_in import lacks_tokenizer
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 from voxcli.recipe.where import shown
+from voxcli.train.reading import usable
 
 _AGREES = 0.01  # relative: below it a trace and its extrapolation say the same
 _FOLLOWED = 3  # batches, where there is no frontier
@@ -137,6 +138,8 @@ def predict(
         setup = Setup.of(recipe, found.corpus, device=device.setup, capability=device.capability)
         progress.say("building the model without its weights")
         bundle = step.bundle_of(setup)
+        if found.splits is not None and not _missing(recipe):  # a tokenizer that stands in counts too many
+            found = replace(found, splits=usable(found.splits, recipe, limits, bundle, progress=progress))
 
         def count(utterance: Utterance) -> int:
             return label_length(recipe.task, bundle, utterance)

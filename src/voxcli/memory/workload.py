@@ -96,7 +96,7 @@ def workload(
         clips, durations, lengths = _by_hand(recipe, limits, duration or limits.max_duration, labels, notes)
     else:
         clips = clips_of(found.splits.train, count, augment=recipe.augment, padded=padded, limits=limits)
-        durations, lengths = _validation(recipe, found.splits, count)
+        durations, lengths = _validation(recipe, found.splits, count, limits, bundle)
     train = clips.shapes(
         batch_duration=recipe.train.batch_duration, batch_size=recipe.train.per_device_train_batch_size
     )
@@ -141,11 +141,14 @@ def _by_hand(
     return clips, sizes[0][:sampled], sizes[1][:sampled]
 
 
-def _validation(recipe: Recipe, splits: Splits, count: Callable[[Utterance], int]) -> tuple[np.ndarray, np.ndarray]:
+def _validation(
+    recipe: Recipe, splits: Splits, count: Callable[[Utterance], int], limits: Limits, bundle: Bundle
+) -> tuple[np.ndarray, np.ndarray]:
     """Durations (s) and labels (tokens; 0 where the loss is not computed) of the sample of the validation split."""
     table = splits.validation
     rows = sample(len(table), most=recipe.evaluate.max_utterances, seed=recipe.seed)
     lengths = np.zeros(len(rows), dtype=np.int64)
     for place, row in enumerate(rows[:LOSS_UTTERANCES]):
-        lengths[place] = count(table.utterance(int(row)))
+        utterance = table.utterance(int(row))
+        lengths[place] = count(utterance) if recipe.task.problem(utterance, limits, bundle) is None else 0
     return np.asarray(table.durations, dtype=np.float64)[rows], lengths

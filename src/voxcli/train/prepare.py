@@ -5,7 +5,6 @@ Everything that can be wrong is found here, the cheap things first, before a ste
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import tomllib
@@ -18,8 +17,7 @@ import torch
 from voxcli.api import Bundle, Limits
 from voxcli.data.batches import DurationBatches
 from voxcli.data.corpus import Splits
-from voxcli.data.filters import refused
-from voxcli.errors import DataError, TrainingError
+from voxcli.errors import TrainingError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.render import toml
 from voxcli.recipe.resolve import Recipe
@@ -29,7 +27,7 @@ from voxcli.train.folder import RunFolder
 from voxcli.train.interrupt import Interruption
 from voxcli.train.loading import build
 from voxcli.train.lock import lock
-from voxcli.train.reading import batching_of, splits_of
+from voxcli.train.reading import batching_of, splits_of, usable
 from voxcli.train.run import Run
 from voxcli.train.state import State
 
@@ -74,7 +72,7 @@ def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
         device=where,
         seed=recipe.seed,
     )
-    splits = _usable(splits, recipe, limits, bundle, progress)
+    splits = usable(splits, recipe, limits, bundle, progress=progress)
     batching = batching_of(recipe, limits, splits)
     world = processes.world()
     length = schedule.length(recipe.train, batches_per_epoch=len(batching.epoch(0, world)), world=world)
@@ -174,24 +172,6 @@ def fit(run: Run) -> None:
         raise
     finally:
         run.end(error)
-
-
-def _usable(splits: Splits, recipe: Recipe, limits: Limits, bundle: Bundle, progress: Progress) -> Splits:
-    """Leave out of the training split what has no loss: labels that do not fit the frames or the decoder.
-
-    Validation keeps them: what is said there can be scored without a loss.
-    """
-    bound = getattr(recipe.task, "candidates", None)
-    train, gone = refused(
-        splits.train,
-        "train",
-        lambda utterance: recipe.task.problem(utterance, limits, bundle),
-        candidates=None if bound is None else lambda table: bound(table, limits, bundle),
-        progress=progress,
-    )
-    if not len(train):
-        raise DataError("the model can use none of the training utterances", help="; ".join(str(drop) for drop in gone))
-    return dataclasses.replace(splits, train=train, drops=[*splits.drops, *gone])
 
 
 def _first_rank_first(work: Any) -> Any:

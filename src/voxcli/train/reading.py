@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
-from voxcli.api import Limits, Split
+from voxcli.api import Bundle, Limits, Split
 from voxcli.data.batches import DurationBatches, lengthened, padding_of
 from voxcli.data.corpus import Splits, load_splits
+from voxcli.data.filters import refused
 from voxcli.data.table import Table
+from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 
@@ -34,6 +37,24 @@ def splits_of(
         listed=listed,
         progress=progress,
     )
+
+
+def usable(splits: Splits, recipe: Recipe, limits: Limits, bundle: Bundle, *, progress: Progress = NULL) -> Splits:
+    """Leave out of the training split what has no loss: labels that do not fit the frames or the decoder.
+
+    Validation keeps them: what is said there can be scored without a loss. Raises `DataError` where nothing is left.
+    """
+    bound = getattr(recipe.task, "candidates", None)
+    train, gone = refused(
+        splits.train,
+        "train",
+        lambda utterance: recipe.task.problem(utterance, limits, bundle),
+        candidates=None if bound is None else lambda table: bound(table, limits, bundle),
+        progress=progress,
+    )
+    if not len(train):
+        raise DataError("the model can use none of the training utterances", help="; ".join(str(drop) for drop in gone))
+    return dataclasses.replace(splits, train=train, drops=[*splits.drops, *gone])
 
 
 def batching_of(recipe: Recipe, limits: Limits, splits: Splits) -> DurationBatches:

@@ -138,7 +138,7 @@ def _listened(context: Context) -> Listening:
         wanted += [(split, row, True) for row in sorted(chosen)]
         wanted += [(split, row, False) for row in headers if row not in chosen]
     decoded = sum(one for _, _, one in wanted)
-    if not whole and total:
+    if not whole and total > decoded:
         headers = f", of {total - len(wanted):,} the headers as well" if total > len(wanted) else ""
         context.not_looked_at.append(
             f"the audio of {total - decoded:,} of {total:,} utterances{headers}; `--full` reads all of it"

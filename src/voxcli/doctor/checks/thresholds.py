@@ -114,6 +114,8 @@ MANY_EPOCHS = 2
 from 1 on, and the gradient is that of the whole split."""
 BATCHES_OF_A_SMALL_SPLIT = 4
 """Batches an epoch that the repair aims at where a batch is larger than the whole split."""
+FAR_LONGER, FEW_LONGER = 2.0, 0.05
+"""Times `batch_duration`, and share of the clips: so few, so much longer, are no reason to make batches larger."""
 WITHOUT_SPACES = {
     "zh": "Chinese", "yue": "Cantonese", "ja": "Japanese", "th": "Thai", "lo": "Lao", "km": "Khmer", "my": "Burmese",
 }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding, Fix
 from voxcli.doctor.checks.recipe.run_length import padded_lengths
-from voxcli.doctor.checks.thresholds import BATCHES_OF_A_SMALL_SPLIT, MANY_EPOCHS
+from voxcli.doctor.checks.thresholds import BATCHES_OF_A_SMALL_SPLIT, FAR_LONGER, FEW_LONGER, MANY_EPOCHS
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -64,13 +64,19 @@ class BatchNeverFull:
             named = tuple(str(one) for one in context.data.splits.train.select(over).ids)
             whole = len(named) == rows
             which = "every clip" if whole else f"{len(named)} of {rows} clips"
+            help, fix = (
+                f"batch_duration = {math.ceil(longest)}.0",
+                Fix({"train.batch_duration": float(math.ceil(longest))}),
+            )
+            if longest > FAR_LONGER * budget and len(named) <= max(1, FEW_LONGER * rows):
+                help, fix = "cut them where nobody speaks, or leave them out", Fix(leave_out=named)
             yield Finding(
                 "warning",
                 f"batch_duration = {budget:g} s is shorter than {which}: the longest takes {longest:.1f} s",
-                f"batch_duration = {math.ceil(longest)}.0",
+                help,
                 path=("train", "batch_duration"),
                 utterances=() if whole else named,
-                fix=Fix({"train.batch_duration": float(math.ceil(longest))}),
+                fix=fix,
             )
 
     def _too_large(self, key: str, size: str, whole: str, few: float) -> Finding:
