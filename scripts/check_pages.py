@@ -53,7 +53,10 @@ def _index(every: list[Entry]) -> list[str]:
 
 def _section(one: Entry) -> str:
     text = PARAGRAPH.sub(r"**\1:**", one.text)
-    return f"### {one.code} {one.name}\n\n{text}\n"
+    compared = "".join(
+        f"- `{', '.join(f.names)}{f' = {f.value}' if f.value else ''}`: {f.source}\n" for f in one.figures
+    )
+    return f"### {one.code} {one.name}\n\n{text}\n" + (f"\n**Figures:**\n\n{compared}" if compared else "")
 
 
 def _anchor(one: Entry) -> str:

@@ -66,3 +66,14 @@ def test_some_are_listed(vox_project):
 
 def test_help(vox_project, snapshot):
     snapshot(vox_project().run("explain", "--help").assert_ok().out, "explain-help.txt")
+
+
+def test_figures_come_with_their_sources(vox_project: Callable[..., Project]) -> None:
+    from voxcli.doctor.checks.thresholds import LONGEST_WARMUP
+
+    project = vox_project()
+    out = project.run("explain", "R103").assert_ok().out
+    assert f"- LONGEST_WARMUP = {LONGEST_WARMUP}: Share of a run." in out
+    (entry,) = json.loads(project.run("explain", "R103", "--json").assert_ok().out)
+    assert any(one.startswith("LONGEST_WARMUP") for one in entry["figures"])
+    assert "Figures" not in project.run("explain", "R120").assert_ok().out, "it compares with nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,12 +34,21 @@ def explain(
         return
     found = explained(codes)
     if json:
-        console.write_json([{**listed(one), "text": one.text} for one in found])
+        console.write_json(
+            [{**listed(one), "text": one.text, "figures": [str(f) for f in one.figures]} for one in found]
+        )
         return
     for number, one in enumerate(found):
         console.write(("\n" if number else "") + f"{console.paint(f'{one.code} {one.name}', 'bold')}\n\n{one.text}")
+        if one.figures:
+            console.write("\nFigures:\n" + "\n".join(_bullet(str(figure)) for figure in one.figures))
         if one.distribution != "voxcli":
             console.write(f"\nFrom: {one.distribution} {one.version}")
+
+
+def _bullet(text: str) -> str:
+    """A line of a list, as wide as docstrings are."""
+    return textwrap.fill(text, 118, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def show_list(found: Sequence[Entry], *, json: bool) -> None:

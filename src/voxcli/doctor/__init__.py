@@ -6,7 +6,7 @@ known       which checks there are, and which a subject and the words of a comma
 examine     checks and a context -> a report; a check that crashes is a finding
 checks/     one file a check, `checks/thresholds` for every figure that they compare with
 report      a report -> the screen, JSON
-explain     a code -> its documentation
+explain     a code -> its documentation, with the `figures` that it compares with
 fix         findings -> the repairs that can be written; `leave_out` writes the list of utterances
 paste       a report -> a text for an issue; `masks` takes secrets and names out of it
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import voxcli
+from voxcli.doctor.figures import Figure, figures
 from voxcli.doctor.known import called, known, refuse_unknown, suggestion, words
 from voxcli.errors import UsageError
 from voxcli.findings import ABOUT, About
@@ -27,6 +28,8 @@ class Entry:
     version: str
     before_training: bool = False
     """Whether `vox train` makes it first."""
+    figures: tuple[Figure, ...] = ()
+    """What it compares with."""
 
     @property
     def summary(self) -> str:
@@ -45,7 +48,9 @@ def entries(only: Collection[str] = (), skip: Collection[str] = ()) -> list[Entr
     for check, one in checks:
         text = inspect.getdoc(type(check)) or ""
         first = getattr(check, "before_training", False)
-        found[check.code] = Entry(check.code, check.name, check.about, text, one.distribution, one.version, first)
+        who = (one.distribution, one.version)
+        compared = tuple(figures(type(check)))
+        found[check.code] = Entry(check.code, check.name, check.about, text, *who, first, compared)
     return sorted(
         (
             one
