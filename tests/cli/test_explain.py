@@ -68,7 +68,7 @@ def test_help(vox_project, snapshot):
     snapshot(vox_project().run("explain", "--help").assert_ok().out, "explain-help.txt")
 
 
-def test_figures_come_with_their_sources(vox_project: Callable[..., Project]) -> None:
+def test_figures_come_with_their_sources(vox_project):
     from voxcli.doctor.checks.thresholds import LONGEST_WARMUP
 
     project = vox_project()
