@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from voxcli.text.codepoints import CodePoints
+
 UNBOUNDED = 1 << 40
 
 
@@ -36,14 +38,17 @@ def most_tokens(texts: pa.ChunkedArray, tokenizer: Any) -> np.ndarray:
     return np.where(ascii, size + 1, UNBOUNDED)
 
 
-def most_frames_needed(texts: pa.ChunkedArray, tokenizer: Any) -> np.ndarray:
-    """Tokens and adjacent repeats of each label, int64 (rows,): the frames that CTC needs to learn it."""
+def most_frames_needed(texts: pa.ChunkedArray, tokenizer: Any, *, points: CodePoints | None = None) -> np.ndarray:
+    """Tokens and adjacent repeats of each label, int64 (rows,): the frames that CTC needs to learn it.
+
+    `points` are the characters of the texts where they have been looked at already.
+    """
     if not by_character(tokenizer):
         return 2 * most_tokens(texts, tokenizer)
+    if points is None:
+        from voxcli.text.codepoints import CodePoints
 
-    from voxcli.text.codepoints import CodePoints
-
-    points = CodePoints(texts)
+        points = CodePoints(texts)
     names = [str(tokenizer.word_delimiter_token) if one == " " else one for one in points.counts]
     table = dict(zip(points.counts, tokenizer.convert_tokens_to_ids(names), strict=True)) if names else {}
     return points.lengths + points.repeats(lambda one: int(table[one]))

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from voxcli.doctor.context import Context
-from voxcli.doctor.data.feasible import misfits, most_needed, shortest
+from voxcli.doctor.data.feasible import misfits, shortest
 from voxcli.doctor.subject import subject
 from voxcli.recipe.render import toml
+from voxcli.tasks.bounds import most_frames_needed
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc
 
@@ -85,7 +86,7 @@ def test_the_bound_is_never_below_what_is_needed(
 ) -> None:
     context = context_of(vox_project(), "wav2vec2", monkeypatch)
     points, tokenizer = context.data.characters("train"), context.bundle.processor.tokenizer
-    bound = most_needed(points, tokenizer)
+    bound = most_frames_needed(context.data.used("train").texts.array, tokenizer, points=points)
     for row, text in enumerate(context.data.used("train").texts):
         labels = tokenizer(text, add_special_tokens=False).input_ids
         assert bound[row] >= len(labels) + sum(a == b for a, b in itertools.pairwise(labels))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.text.codepoints import CodePoints
+from voxcli.tasks.bounds import most_frames_needed
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
@@ -56,29 +56,13 @@ def frames_of(family: Any, durations: NDArray[np.floating[Any]], rate: int) -> N
     return np.asarray([family.frames(int(n)) for n in samples], dtype=np.int64)[places]
 
 
-def most_needed(points: CodePoints, tokenizer: Any) -> NDArray[np.int64]:
-    """A bound on the frames that each text's label needs, shape (rows,).
-
-    A character tokenizer makes one token of each character: what repeats is counted. Any other makes at most as many
-    tokens as there are bytes, one in front, and at worst all of them alike.
-    """
-    if type(tokenizer).__name__ != "Wav2Vec2CTCTokenizer" or getattr(tokenizer, "do_lower_case", False):
-        return 2 * (points.bytes + 1)
-    numbers = tokenizer.convert_tokens_to_ids([_token(one, tokenizer) for one in points.counts])
-    table = dict(zip(points.counts, numbers, strict=True))
-    return points.lengths + points.repeats(lambda one: int(table[one]))
-
-
-def _token(character: str, tokenizer: Any) -> str:
-    return str(tokenizer.word_delimiter_token) if character == " " else character
-
-
 def _misfits(context: Context) -> Misfits:
     recipe, bundle = context.recipe, context.bundle
     table, rate = context.data.used("train"), context.limits.sampling_rate
     tokenizer = bundle.processor.tokenizer
     least = frames_of(recipe.model, np.maximum(shortest(context), 0.0), rate)
-    candidates = np.flatnonzero(most_needed(context.data.characters("train"), tokenizer) > least)
+    most = most_frames_needed(table.texts.array, tokenizer, points=context.data.characters("train"))
+    candidates = np.flatnonzero(most > least)
     needed = np.asarray([_needed(text or "", tokenizer) for text in table.select(candidates).texts], dtype=np.int64)
     wrong = needed > least[candidates]
     rows = candidates[wrong]
