@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voxcli.api import Utterance
 from voxcli.audio import sndfile
 from voxcli.audio.formats import impostor
 from voxcli.audio.resample import mono, resample
@@ -51,6 +52,17 @@ def read(
             help="export it again, or take it out",
         )
     return resample(audio, rate, sampling_rate)
+
+
+def read_utterance(utterance: Utterance, sampling_rate: int, *, name: str | None = None) -> np.ndarray:
+    """The audio of one utterance, (N,), as `read` gives it. Raises `DataError`."""
+    return read(
+        utterance.audio,
+        offset=utterance.offset,
+        duration=utterance.duration,
+        sampling_rate=sampling_rate,
+        name=name,
+    )
 
 
 def decode(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxcli.api import Augmentation, Bundle, Limits, Task, Utterance
-from voxcli.audio.decode import read
+from voxcli.audio.decode import read_utterance
 from voxcli.errors import VoxError
 
 log = logging.getLogger(__name__)
@@ -82,12 +82,7 @@ class Preparation:
 
     def _read(self, utterance: Utterance) -> NDArray[np.float32]:
         try:
-            audio = read(
-                utterance.audio,
-                offset=utterance.offset,
-                duration=utterance.duration,
-                sampling_rate=self.sampling_rate,
-            )
+            audio = read_utterance(utterance, self.sampling_rate)
         except VoxError as error:
             raise Skip(error.message) from error
         except Exception as error:  # a data set's own reader: anything may come out of it

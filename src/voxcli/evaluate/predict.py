@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from voxcli.api import Bundle, Decoding, Limits, Task, Transcript, Utterance
-from voxcli.audio.decode import read
+from voxcli.audio.decode import read_utterance
 from voxcli.engines.batching import collate, fits, inference, long_enough, pack, shortest_input, transcripts
 from voxcli.engines.ceiling import Ceiling, Size
 from voxcli.engines.halving import Halving, advice
@@ -104,12 +104,7 @@ def _prepare(bundle: Bundle, task: Task, utterances: list[Utterance], limits: Li
     clips, long, unreadable = [], [], []
     for utterance in utterances:
         try:
-            audio = read(
-                utterance.audio,
-                offset=utterance.offset,
-                duration=utterance.duration,
-                sampling_rate=limits.sampling_rate,
-            )
+            audio = read_utterance(utterance, limits.sampling_rate)
         except DataError as error:
             unreadable.append((utterance, error.message))
             continue

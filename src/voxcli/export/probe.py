@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from voxcli.api import Bundle, Split, Task, Utterance
-from voxcli.audio.decode import read
+from voxcli.audio.decode import read_utterance
 from voxcli.data.table import Table
 from voxcli.engines.batching import LONGEST
 from voxcli.errors import DataError, RecipeError, UsageError
@@ -74,12 +74,7 @@ def clips(probe: Probe, bundle: Bundle, task: Task, *, language: str | None) -> 
         if utterance.text is None or too_long or task.problem(utterance, limits, bundle) is not None:
             continue
         try:
-            audio = read(
-                utterance.audio,
-                offset=utterance.offset,
-                duration=utterance.duration,
-                sampling_rate=limits.sampling_rate,
-            )
+            audio = read_utterance(utterance, limits.sampling_rate)
             task.features(utterance, audio, bundle)
         except DataError:
             continue

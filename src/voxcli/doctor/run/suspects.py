@@ -28,7 +28,7 @@ def suspects(record: Record, ids: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def _found(context: Context, ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    from voxcli.audio.decode import read
+    from voxcli.audio.decode import read_utterance
     from voxcli.plugins.manager import manager
     from voxcli.train.causes import of_samples
 
@@ -43,13 +43,7 @@ def _found(context: Context, ids: Sequence[str]) -> Iterator[tuple[str, str, str
     for row in rows:
         utterance = table.utterance(row)
         try:
-            audio = read(
-                utterance.audio,
-                offset=utterance.offset,
-                duration=utterance.duration,
-                sampling_rate=limits.sampling_rate,
-                name=utterance.id,
-            )
+            audio = read_utterance(utterance, limits.sampling_rate, name=utterance.id)
         except VoxError as error:
             yield utterance.id, "audio-not-finite" if "not numbers" in error.message else "unknown", error.message
             continue
