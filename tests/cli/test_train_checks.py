@@ -21,7 +21,7 @@ RECIPE = """
     checkpoint = "base"
 
     [train]
-    max_steps = 2
+    max_steps = {steps}
     per_device_train_batch_size = 2
     learning_rate = 1e-3
     use_cpu = true
@@ -61,7 +61,13 @@ ACME = ["--plugin", "acme.py"]
 def project(vox_project: Callable[..., Project]) -> Project:
     from voxcli.testing_models import tiny_ctc
 
-    made = vox_project({"r.toml": RECIPE.format(warmup=1), "wrong.toml": RECIPE.format(warmup=9), "acme.py": PLUGIN})
+    made = vox_project(
+        {
+            "r.toml": RECIPE.format(warmup=1, steps=2),
+            "wrong.toml": RECIPE.format(warmup=90, steps=60),
+            "acme.py": PLUGIN,
+        }
+    )
     made.speech("data", n=4)
     tiny_ctc(made.path / "base")
     return made
@@ -70,7 +76,7 @@ def project(vox_project: Callable[..., Project]) -> Project:
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
 def test_an_error_ends_the_command_before_anything_is_spent(project, more):
     result = project.run("train", "wrong.toml", *more).assert_code(2)
-    assert "error[R103]: the warm-up of 9 steps never ends: the run has 2\n  --> wrong.toml:" in result.err
+    assert "error[R103]: the warm-up of 90 steps never ends: the run has 60\n  --> wrong.toml:" in result.err
     assert "--no-doctor trains all the same" in result.err
     assert result.out == ""
     assert not (project.path / "runs").exists()

@@ -299,6 +299,8 @@ LONGEST_WAIT_SHARE = 0.5
 so."""
 LONGEST_WAIT = 600.0
 """s of a whole run: what it is worth to say something for."""
+ROOM_ON_DISK = 0.1
+"""Share of what is free that the proposed number of checkpoints leaves alone: logs grow, and others write too."""
 
 # ----------------------------------------------------------------------------------------------------------------- run
 

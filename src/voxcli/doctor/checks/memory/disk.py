@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding, Fix
+from voxcli.doctor.checks.thresholds import ROOM_ON_DISK
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class DiskTooSmall:
         need = checkpoints(context)
         if need.total > need.free:
             one = need.checkpoint > need.free
-            fitting = need.free // max(need.checkpoint, 1) - BESIDE
+            fitting = int((1 - ROOM_ON_DISK) * need.free) // max(need.checkpoint, 1) - BESIDE
             fix = Fix({"train.save_total_limit": int(fitting)}) if fitting >= 1 else None
             yield Finding(
                 "error" if one else "warning",
