@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,8 @@ from voxcli.errors import EXIT_INTERRUPTED
 from voxcli.progress import NULL, Progress
 
 if TYPE_CHECKING:
+    from voxcli.api import Split
+    from voxcli.data.table import Table
     from voxcli.recipe.resolve import Recipe
     from voxcli.train.run import Run
 
@@ -59,20 +62,30 @@ def train(
     progress.say("importing torch and transformers")
     # peft imports bitsandbytes, which warns of kernels for CPUs that nobody has asked for
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    listed: Mapping[Split, Table] = {}
     if first and not no_doctor:
         from voxcli.cli.train_checks import check
 
-        check(resolved, resume=resume)
+        listed = check(resolved, resume=resume, progress=progress)
     if dry_run:
-        return _dry_run(resolved, progress, json=json)
-    return _train(resolved, progress, folder=run_dir, resume=resume, asked=recipe, overrides=overrides or [], json=json)
+        return _dry_run(resolved, progress, listed, json=json)
+    return _train(
+        resolved,
+        progress,
+        folder=run_dir,
+        resume=resume,
+        listed=listed,
+        asked=recipe,
+        overrides=overrides or [],
+        json=json,
+    )
 
 
-def _dry_run(recipe: Recipe, progress: Progress, *, json: bool) -> int:
+def _dry_run(recipe: Recipe, progress: Progress, listed: Mapping[Split, Table], *, json: bool) -> int:
     from voxcli.train.plan import lines, plan
     from voxcli.train.prepare import gather
 
-    counted = plan(gather(recipe, progress=progress))
+    counted = plan(gather(recipe, listed=listed, progress=progress))
     if json:
         console.write_json(counted)
     else:
@@ -86,13 +99,14 @@ def _train(
     *,
     folder: Path | None,
     resume: bool,
+    listed: Mapping[Split, Table],
     asked: str,
     overrides: list[str],
     json: bool,
 ) -> int:
     from voxcli.train.prepare import fit, prepare
 
-    run = prepare(recipe, folder=folder, resume=resume, progress=progress)
+    run = prepare(recipe, folder=folder, resume=resume, listed=listed, progress=progress)
     if run.finished:
         progress.say(f"{run.folder} is complete: {run.state.step} steps")
     else:

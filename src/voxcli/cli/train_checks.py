@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 
 from voxcli.cli import console
 from voxcli.errors import RecipeError
+from voxcli.progress import NULL, Bar, Progress
 from voxcli.recipe.where import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxcli.api import Split
     from voxcli.data.corpus import Splits
+    from voxcli.data.table import Table
+    from voxcli.doctor.data.utterances import Data
     from voxcli.findings import Finding
     from voxcli.recipe.resolve import Recipe
 
 GO_ON = "--no-doctor trains all the same; `vox doctor` looks at more, and `vox explain CODE` says why"
 
 
-def check(recipe: Recipe, *, resume: bool) -> None:
-    """Say on stderr what the checks find. Raises `RecipeError` for errors; a run that is resumed only hears of them.
+def check(recipe: Recipe, *, resume: bool, progress: Progress = NULL) -> Mapping[Split, Table]:
+    """Say on stderr what the checks find; the splits that they have read, which training need not read again.
+
+    Raises `RecipeError` for errors; a run that is resumed only hears of them.
 
     What cannot be opened (a model, a data set), and what reading the data says, is not said here: training opens them
     next and says so itself.
@@ -26,7 +34,7 @@ def check(recipe: Recipe, *, resume: bool) -> None:
     from voxcli.doctor.context import Context
     from voxcli.doctor.examine import examine
 
-    context = Context.of_recipe(recipe, training=True)
+    context = Context.of_recipe(recipe, training=True, progress=_Listing(progress))
     report = examine(context)
     splits: Splits | None = context.opened("splits")
     told = {one.message for one in (*recipe.warnings, *(splits.findings if splits is not None else ()))}
@@ -39,6 +47,22 @@ def check(recipe: Recipe, *, resume: bool) -> None:
         message = f"{recipe.name}: {count} error{'s' if count > 1 else ''} before anything was spent"
         raise RecipeError(message, help=GO_ON, findings=errors, places=recipe.places)
     _say([dataclasses.replace(one, level="warning") if one.level == "error" else one for one in found], recipe)
+    data: Data | None = context.opened("data")
+    return data.read if data is not None else {}
+
+
+class _Listing:
+    """The progress of reading the data; how far the checks are is nothing to wait for."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def say(self, text: str) -> None:
+        """Nothing: training says it next."""
+
+    def task(self, description: str, *, total: float | None = None, unit: str = "") -> Bar:
+        """All but the bar of the checks."""
+        return (NULL if unit == "checks" else self._progress).task(description, total=total, unit=unit)
 
 
 def _say(found: list[Finding], recipe: Recipe) -> None:

@@ -17,8 +17,6 @@ from voxcli.findings import ABOUT, LEVELS, About, Check, Finding
 from voxcli.plugins.registry import Registration
 from voxcli.recipe.where import Place, nearest
 
-__all__ = ["Examination", "Made", "Report", "chosen", "examine", "known"]
-
 CRASHED = "P006"
 NOT_IMPORTED = "M001"
 

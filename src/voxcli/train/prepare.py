@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from voxcli.api import Bundle, Limits
+from voxcli.api import Bundle, Limits, Split
 from voxcli.data.batches import DurationBatches
 from voxcli.data.corpus import Splits
+from voxcli.data.table import Table
 from voxcli.errors import TrainingError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.render import toml
@@ -50,8 +52,10 @@ class Ingredients:
     higher_is_better: bool
 
 
-def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
-    """Read the data, build the model, count the steps. Writes nothing. Raises `VoxError` for what people can repair."""
+def gather(recipe: Recipe, *, listed: Mapping[Split, Table] | None = None, progress: Progress = NULL) -> Ingredients:
+    """Read the data, build the model, count the steps. Writes nothing. `listed`: splits that have been read already,
+    as in `load_splits`. Raises `VoxError` for what people can repair.
+    """
     if check := getattr(recipe.backend, "check", None):
         check(recipe.train)
     where = device.choose(use_cpu=recipe.train.use_cpu)
@@ -59,7 +63,7 @@ def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
     processes.join(where)
     limits = recipe.model.limits()
     progress.say("reading the data")
-    splits = _first_rank_first(lambda: splits_of(recipe, limits, progress=progress))
+    splits = _first_rank_first(lambda: splits_of(recipe, limits, listed=listed, progress=progress))
     progress.say(f"loading the model ({limits.n_parameters / 1e6:.1f} M parameters)")
     randomness.seed_all(recipe.seed)
     bundle = build(
@@ -92,7 +96,14 @@ def gather(recipe: Recipe, *, progress: Progress = NULL) -> Ingredients:
     )
 
 
-def prepare(recipe: Recipe, *, folder: Path | None = None, resume: bool = False, progress: Progress = NULL) -> Run:
+def prepare(
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    listed: Mapping[Split, Table] | None = None,
+    progress: Progress = NULL,
+) -> Run:
     """A run in its folder (runs/NAME unless `folder` is given), at its beginning or where its newest checkpoint stands.
 
     `resume` without a checkpoint begins: a job that a cluster starts again and again needs one command only.
@@ -104,7 +115,7 @@ def prepare(recipe: Recipe, *, folder: Path | None = None, resume: bool = False,
     newest = files.newest() if resume else None
     if newest is not None and files.recipe_path.is_file():
         continuation.check_recipe(tomllib.loads(files.recipe_path.read_text(encoding="utf-8")), recipe.tables)
-    made = gather(recipe, progress=progress)
+    made = gather(recipe, listed=listed, progress=progress)
     versions = lock(recipe, made.splits)
     lock_path = files.path / "lock.json"
     if newest is not None and lock_path.is_file():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from voxcli.doctor.context import Context
-from voxcli.doctor.examine import known
+from voxcli.doctor.known import known
 from voxcli.doctor.run.record import Record
 from voxcli.doctor.run.run_log import Evaluation
 from voxcli.doctor.subject import Subject

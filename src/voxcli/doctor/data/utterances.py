@@ -41,7 +41,8 @@ class Data:
     context: Context
     transcripts: bool = True
     """Whether an utterance without text is of no use."""
-    _whole: dict[Split, Table] = field(default_factory=dict, repr=False)
+    read: dict[Split, Table] = field(default_factory=dict, repr=False)
+    """Every row of the splits that a check has asked for."""
 
     def listed(self, split: Split) -> Table:
         """Every row of a split but those that `[filter] exclude` names, which somebody knows about already; `texts` are
@@ -57,9 +58,9 @@ class Data:
 
     def whole(self, split: Split) -> Table:
         """Every row of a split."""
-        if split not in self._whole:
-            self._whole[split] = list_split(self.datasets, split, self.text, progress=self.context.progress)
-        return self._whole[split]
+        if split not in self.read:
+            self.read[split] = list_split(self.datasets, split, self.text, progress=self.context.progress)
+        return self.read[split]
 
     @property
     def splits(self) -> Splits:
