@@ -5,6 +5,7 @@ The package in reading order:
     api        what a plugin imports: `hookimpl`, `config`, the data classes and the protocols of each kind of component
     errors     the errors that people cause, and their exit codes
     findings   what checks say: level, place, utterances, repair
+    predictions  what a model says of a recording: text with times, or classes
     plugins    who offers which component: hooks, registry, manager, the built-ins
     recipe     TOML -> tables -> components, with every problem at once
     audio      a file or bytes -> float32 mono at the model's rate

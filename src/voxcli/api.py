@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, dat
 import pluggy
 
 from voxcli.findings import Check, Finding, Fix
+from voxcli.predictions import Classification, Prediction, Segment, Transcript, Word
 
 if TYPE_CHECKING:
     from typing import Self
@@ -128,38 +129,7 @@ class Bundle:
         return dataclasses.replace(self, **changes)
 
 
-# -------------------------------------------------------------------------------------------------- text that comes out
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word with its place in the audio, s."""
-
-    text: str
-    start: float
-    end: float
-    probability: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of a transcript with its place in the audio, s."""
-
-    text: str
-    start: float
-    end: float
-    words: tuple[Word, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The text of one recording."""
-
-    text: str
-    segments: tuple[Segment, ...] = ()
-    language: str | None = None
-    duration: float = 0.0
-    """Length of the audio, s."""
+# ------------------------------------------------------------------------------------------------- text that comes out
 
 
 @config
@@ -251,6 +221,15 @@ class Task(Protocol):
     quantises, because they are new or belong to the labels: `("lm_head",)`, `("projector", "classifier")`. The last
     part of a layer's name counts; what a model does not have is passed over; `modules_to_save` overrides them.
 
+    A task that has more to say of a step than its loss (codevector perplexity, share masked) names it in
+    `figures: ClassVar[tuple[str, ...]]` and has `measured_loss(bundle, batch) -> (sum, count, values)`: as `loss`, and
+    values of shape (len(figures), 2), float32, the sum and the weight of each figure, without gradient. They are added
+    up over the batches and processes of a step, divided, and logged under their names beside the loss; in evaluation
+    likewise, and `metrics` may name them. `before_step(bundle, step, total_steps)` is called before each optimizer
+    step, with the number of steps taken, for what follows a schedule of its own (a temperature).
+
+    A task that classifies has `reference(utterance) -> tuple[str, ...]`, the labels that hold of an utterance.
+
     `candidates(table, limits, bundle) -> (rows,) bool` says of all rows of a `voxcli.data.table.Table` at once which
     `problem` may refuse; it is then asked about these only. Tokenizing a million transcripts takes minutes.
     """
@@ -274,12 +253,15 @@ class Task(Protocol):
         """
         ...
 
-    def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> list[Transcript]:
-        """B transcripts, in the batch's order. Nothing the size of the logits outlives the call."""
+    def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> Sequence[Any]:
+        """B transcripts or classifications (`Prediction`), in the batch's order.
+
+        Nothing the size of the logits outlives the call.
+        """
         ...
 
-    def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Transcript:
-        """One recording of any length, shape (N,) at the model's rate."""
+    def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Any:
+        """The `Prediction` for one recording of any length, shape (N,) at the model's rate."""
         ...
 
     def problem(self, utterance: Utterance, limits: Limits, bundle: Bundle | None) -> str | None:
@@ -349,6 +331,7 @@ __all__ = [
     "Backend",
     "Bundle",
     "Check",
+    "Classification",
     "ComponentRegistry",
     "Corpus",
     "Dataset",
@@ -359,6 +342,7 @@ __all__ = [
     "Fix",
     "Limits",
     "ModelFamily",
+    "Prediction",
     "Segment",
     "Split",
     "Task",

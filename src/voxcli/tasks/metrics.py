@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from voxcli.errors import UsageError
 
@@ -18,8 +18,9 @@ class Metric:
     """A score of predictions against references, both in the same order."""
 
     higher_is_better: bool
-    compute: Callable[[Sequence[str], Sequence[str]], float]
-    """(predictions, references) -> the score of them all."""
+    compute: Callable[[Sequence[Any], Sequence[Any]], float] | None
+    """(predictions, references) -> the score of them all: texts, or the labels that hold, a tuple for each recording.
+    None: a figure of the task's loss (`Task.figures`), or the loss itself."""
 
 
 def word_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:

@@ -86,7 +86,7 @@ def in_windows(task: Task, bundle: Bundle, audio: np.ndarray, decoding: Decoding
             task.features(Utterance(id=f"window {begin / rate:.1f} s", audio=_in_memory), audio[begin:end], bundle)
             for begin, end in some
         ]
-        return task.predict(bundle, task.collate(items, bundle), decoding)
+        return list(task.predict(bundle, task.collate(items, bundle), decoding))
 
     halving = Halving(together)
     for first in range(0, len(spans), WINDOWS_AT_ONCE):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from voxcli.engines.halving import forget, is_out_of_memory, release
-from voxcli.train import device, guard, mean, precision, processes, randomness
+from voxcli.train import device, guard, mean, measured, precision, processes, randomness
 from voxcli.train.replay import Replay
 from voxcli.train.splitting import Part, Splitter
 
@@ -73,6 +73,7 @@ class Gradients:
         self._scaled = scaled
         self._scale = 0.0  # power of two, decided at the first step
         self._overflows = 0  # steps in a row whose float16 gradient overflowed
+        self._before_step = getattr(run.task, "before_step", None)
 
     def add(
         self,
@@ -85,15 +86,17 @@ class Gradients:
         """Run every micro-batch forward and backward, all but the last within `unsynchronised`.
 
         Gradients have to be None before. Returns, summed over all processes and on the device: [losses, count, audio
-        s, padded s, processes asked to stop]. Raises `TrainingError` where memory runs out and the step may not be
-        repeated, or where step after step has nothing left.
+        s, padded s, processes asked to stop, sum and weight of each figure of the task]. Raises `TrainingError` where
+        memory runs out and the step may not be repeated, or where step after step has nothing left.
         """
         run = self._run
         bundle = run.bundle.replace(model=model)
+        if self._before_step is not None:
+            self._before_step(run.bundle, run.state.step, run.total_steps)
         generators, statistics = randomness.capture(), randomness.statistics(model)
         parts = run.shortage.parts(step)
         while True:
-            figures = torch.zeros(2, device=run.device)
+            figures = torch.zeros(2 + 2 * len(measured.names(run.task)), device=run.device)
             failure: tuple[int, str, str] | None = None
             for index, part in enumerate(parts):
                 last = index == len(parts) - 1
@@ -119,7 +122,7 @@ class Gradients:
         self._taken = _Taken(parts, autocast, generators, statistics)
         self.nothing = run.world == 1 and not parts
         more = [*run.shortage.kept(step, parts), float(run.interruption.requested)]
-        figures = torch.cat([figures, torch.tensor(more, device=run.device)])
+        figures = torch.cat([figures[:2], torch.tensor(more, device=run.device), figures[2:]])
         if run.world > 1:
             torch.distributed.all_reduce(figures)
         return figures
@@ -136,7 +139,7 @@ class Gradients:
             made = self._loss(step, part, bundle, autocast)
             if made is None:
                 return None
-            loss, count = made
+            loss, count, values = made
             if not self._scale:
                 self._scale = self._first_scale(float(count))
             where = "backward pass"
@@ -146,7 +149,7 @@ class Gradients:
                 raise
             forget(error)
             return where, str(error).splitlines()[0] if str(error) else type(error).__name__
-        figures += torch.stack([loss.detach().float(), count.detach().float()])
+        figures += torch.cat([torch.stack([loss.detach().float(), count.detach().float()]), values.flatten()])
         return None
 
     def _tensors(self, step: Step, part: Part) -> dict[str, Any]:
@@ -154,13 +157,13 @@ class Gradients:
 
     def _loss(
         self, step: Step, part: Part, bundle: Bundle, autocast: Callable[[], Context]
-    ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Sum and count of a part; None where none of its utterances could be read again."""
+    ) -> measured.Measured | None:
+        """Sum, count and figures of a part; None where none of its utterances could be read again."""
         tensors = self._tensors(step, part)
         if not tensors:
             return None
         with autocast():
-            return self._run.task.loss(bundle, device.move(tensors, self._run.device))
+            return measured.measured_loss(self._run.task, bundle, device.move(tensors, self._run.device))
 
     def factor(self, figures: torch.Tensor) -> torch.Tensor:
         """What turns the summed gradients into the gradient of the mean, a scalar on the device."""
@@ -174,8 +177,8 @@ class Gradients:
         are how its scale settles, and the scaler leaves the weights alone then.
         """
         average = figures[0] / figures[1].clamp(min=1.0)
-        row = torch.stack([average, norm.to(figures), *figures[2:], figures[1]])
-        loss, grad_norm, audio, padded, asked, count = row.tolist()
+        row = torch.stack([average, norm.to(figures), *figures[1:]])
+        loss, grad_norm, count, audio, padded, asked, *values = row.tolist()
         self.nothing = count <= 0
         self._overflows = 0 if math.isfinite(grad_norm) else self._overflows + 1
         for kind, value, bad in (
@@ -192,7 +195,7 @@ class Gradients:
         self._taken = None  # its batches may go
         loss = math.nan if self.nothing else loss
         facts = {"loss": loss, "grad_norm": grad_norm, "audio_seconds": audio, "padded_seconds": padded}
-        return facts, asked > 0
+        return {**measured.averages(self._run.task, torch.tensor(values).view(-1, 2)), **facts}, asked > 0
 
     def _examine(self, step: Step, kind: str, value: float) -> None:
         """Go back to where the step began, and find what made it not finite."""
@@ -219,7 +222,7 @@ class Gradients:
             randomness.restore(taken.generators)
             randomness.restore_statistics(taken.statistics)
 
-    def _watched(self, step: Step) -> Callable[[Part], tuple[torch.Tensor, torch.Tensor] | None] | None:
+    def _watched(self, step: Step) -> Callable[[Part], measured.Measured | None] | None:
         """What computes the loss of a part once more, without gradients."""
         taken = self._taken
         if taken is None or not self._repeatable:

@@ -17,10 +17,11 @@ import torch
 
 from voxcli.engines.halving import forget, is_out_of_memory, release
 from voxcli.train import mean, randomness
+from voxcli.train.measured import Measured
 from voxcli.train.splitting import Part
 
-Loss = Callable[[Part], tuple[torch.Tensor, torch.Tensor] | None]
-"""A part -> its loss, summed, and count; None where none of it can be read again."""
+Loss = Callable[[Part], Measured | None]
+"""A part -> its loss, summed, its count and figures; None where none of it can be read again."""
 
 
 @dataclass(frozen=True)

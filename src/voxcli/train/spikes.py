@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from voxcli.doctor.checks.thresholds import SPIKE, SPIKE_FIRST, SPIKE_WINDOW
 from voxcli.engines.halving import forget, is_out_of_memory, release
 from voxcli.tasks.wrapped import decoding_mode
 from voxcli.train import processes
 from voxcli.train.randomness import undisturbed
+from voxcli.train.replay import Loss
 from voxcli.train.splitting import Part
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ LOOKED_AT = 64
 """Utterances of a process whose loss is computed for it."""
 SPARING = 100
 """Steps between two spikes of which losses are computed."""
-
-Loss = Callable[[Part], tuple[torch.Tensor, torch.Tensor] | None]
 
 
 class Spikes:

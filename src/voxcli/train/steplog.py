@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxcli.progress import Bar
+from voxcli.train import measured
 
 if TYPE_CHECKING:
     from voxcli.train.run import Run
@@ -47,6 +48,7 @@ class StepLog:
             "audio_seconds": round(audio, 2),
             "padding": round(1 - audio / padded, 4) if padded else 0.0,
             "peak_bytes": run.watch.step(step.batches),
+            **{name: facts[name] for name in measured.names(run.task) if name in facts},
         }
         run.log(entry)
         if entry["loss"] is not None:
