@@ -1,6 +1,6 @@
 """Who may import whom, from the syntax tree: nothing imports upward, and light modules stay light.
 
-0 errors api findings predictions progress sample   1 plugins   2 recipe   3 components   4 audio text data train …   5 cli
+0 errors api findings predictions progress sample   1 plugins   2 recipe   3 components   4 audio text data …   5 cli
 """
 
 from __future__ import annotations

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from forked import together
 from safetensors.torch import load_file
 
 from voxcli.testing import Project
@@ -140,25 +139,12 @@ def test_both_backends_take_the_same_step(steps: Callable[[str, str], Steps], mo
     assert_same(*taken)
 
 
-SEVERAL = """
-    import json, sys
-    from voxcli.cli.app import main
-
-    for arguments in json.loads(sys.argv[1]):
-        assert main(arguments) == 0
-"""
-
-
 def test_two_processes_are_one(steps: Callable[[str, str], Steps]) -> None:
     made = steps("accelerate", "ctc")
     alone = made.of("alone", batch=1, accumulation=4)
-    made.project.write({"several.py": SEVERAL})
     given = [[*made.arguments(one, batch=1, accumulation=2), f'backend.type="{one}"'] for one in BACKENDS]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "several.py"]
-    done = subprocess.run(
-        [*launch, json.dumps(given)], cwd=made.project.path, capture_output=True, text=True, timeout=180
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("model       runs/accelerate/best") == 1, "one process reports"
+    out, err = together(made.project, given)
+    assert out.count("exit code 0") == 4, err
+    assert out.count("model       runs/accelerate/best") == 1, "one process reports"
     for backend in BACKENDS:
         assert_same(alone, Step(made.project.path / "runs" / backend))

@@ -7,6 +7,7 @@ import re
 import sys
 
 import pytest
+from forked import popen
 from planted_checks import CHECKS
 
 from voxcli.testing import Project
@@ -189,7 +190,7 @@ def test_ctrl_c_in_a_process_of_its_own(project):
     import time
 
     finds(project, WARNING, {"about": "data", "sleep": 60})
-    process = project.popen("doctor", "r.toml", *ONLY)
+    process = popen(project, "doctor", "r.toml", *ONLY)
     deadline = time.monotonic() + 60
     while not (project.path / "sleeping").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import popen
 
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc
@@ -177,7 +178,7 @@ def wait_for(path: Path, process: Any, seconds: float = 60) -> None:
 def test_a_killed_run_goes_on_exactly(project: Project) -> None:
     steps = ("train.max_steps=30", "train.eval_steps=15", "train.save_steps=5", "train.save_total_limit=50")
     project.run("train", "r.toml", *steps, 'name="whole"').assert_ok()
-    process = project.popen("train", "r.toml", *steps)
+    process = popen(project, "train", "r.toml", *steps)
     wait_for(project.path / "runs" / "r" / "checkpoints" / "step-000005", process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -198,7 +199,7 @@ def test_a_killed_run_goes_on_exactly(project: Project) -> None:
 
 def test_ctrl_c_saves_and_says_how_to_go_on(project: Project) -> None:
     steps = ("train.max_steps=4000", "train.eval_steps=4000", "train.logging_steps=1")
-    process = project.popen("train", "r.toml", *steps)
+    process = popen(project, "train", "r.toml", *steps)
     log = project.path / "runs" / "r" / "log.jsonl"
     wait_for(log, process)
     while not log.read_text():

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from forked import spawn, together
 from safetensors.torch import load_file
 
 from voxcli.testing import Project, Result, tones
@@ -549,9 +547,9 @@ def test_a_killed_run_repeats_itself(data: Callable[..., Data]) -> None:
     assert len(whole.culprits) == 3
     step = str(whole.incidents[-1]["step"])
     assert int(step) > 1
-    killed = made.project.spawn(*given, 'name="killed"', env={**os.environ, "KILL": step})
+    killed = spawn(made.project, *given, 'name="killed"', env={"KILL": step})
     assert killed.code == -9, said(killed)
-    made.project.spawn(*given, 'name="killed"', "--resume").assert_ok()
+    spawn(made.project, *given, 'name="killed"', "--resume").assert_ok()
     run = Run(made.project.path / "runs/killed")
     assert [entry["loss"] for entry in run.steps] == [entry["loss"] for entry in whole.steps]
     assert run.culprits == whole.culprits
@@ -562,29 +560,9 @@ def test_a_killed_run_repeats_itself(data: Callable[..., Data]) -> None:
     assert [entry["end"] for entry in run.log if "end" in entry] == ["finished"]
 
 
-SEVERAL = """
-    import json, os, sys
-    from voxcli.cli.app import main
-    from voxcli.testing import forget_plugins
-
-    for arguments in json.loads(sys.argv[1]):
-        forget_plugins()
-        os.write(1, f"exit code {main(arguments)}\\n".encode())  # at once: the other process writes too
-"""
-
-
-def in_two_processes(made: Data, commands: list[list[str]]) -> subprocess.CompletedProcess[str]:
+def in_two_processes(made: Data, commands: list[list[str]]) -> tuple[str, str]:
     """Commands, one after the other, in two processes, with infeasible clips let through."""
-    made.project.write({"several.py": SEVERAL})
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "several.py"]
-    return subprocess.run(
-        [*launch, json.dumps(commands)],
-        cwd=made.project.path,
-        env={**os.environ, "PLANT": json.dumps({"infeasible": True})},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+    return together(made.project, commands, env={"PLANT": json.dumps({"infeasible": True})})
 
 
 def test_two_processes_agree(data: Callable[..., Data]) -> None:
@@ -594,8 +572,8 @@ def test_two_processes_agree(data: Callable[..., Data]) -> None:
     size = "train.per_device_train_batch_size=8"  # an epoch is one step, however many processes there are
     given = ["train", "r.toml", "--no-doctor", "--plugin", "planted.py", size, "train.gradient_accumulation_steps=1"]
     runs = [[*given, f'name="{name}"', f'backend.type="{name}"'] for name in BACKENDS]
-    done = in_two_processes(made, runs)
-    assert done.stdout.count("exit code 0") == 4, done.stderr
+    out, err = in_two_processes(made, runs)
+    assert out.count("exit code 0") == 4, err
     alone = made.take("alone", size, infeasible=True)  # one process, twice the accumulation
     for name in BACKENDS:
         run = Run(made.project.path / "runs" / name)
@@ -616,12 +594,12 @@ def test_a_process_that_keeps_nothing(data: Callable[..., Data]) -> None:
     culprit = made.clip(3, text=LONG)
     sizes = ["train.per_device_train_batch_size=1", "train.gradient_accumulation_steps=1", "train.max_steps=8"]
     given = ["train", "r.toml", "--no-doctor", "--plugin", "planted.py", *sizes, "train.eval_steps=8"]
-    done = in_two_processes(made, [[*given, f'name="{name}"', f'backend.type="{name}"'] for name in BACKENDS])
-    assert (done.stdout.count("exit code 0"), done.stdout.count("exit code 1")) == (2, 2), done.stderr
+    out, err = in_two_processes(made, [[*given, f'name="{name}"', f'backend.type="{name}"'] for name in BACKENDS])
+    assert (out.count("exit code 0"), out.count("exit code 1")) == (2, 2), err
     run = Run(made.project.path / "runs/accelerate")
     assert set(run.reasons) == {culprit}
     assert all(entry["loss"] for entry in run.steps)
-    assert "one of the processes has nothing else in this step" in done.stderr
+    assert "one of the processes has nothing else in this step" in err
     assert Run(made.project.path / "runs/transformers").incidents[-1]["goes_on"] is False
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from forked import together
 from safetensors.torch import load_file
 
 from voxcli.testing import Project, Result
@@ -448,40 +446,20 @@ def test_other_errors_stay_what_they_are(runs: Callable[..., Runs], backend: str
         made.tried("r", "--plugin", "broken.py")
 
 
-SEVERAL = """
-    import json, os, sys
-    from voxcli.cli.app import main
-    from voxcli.testing import forget_plugins
-
-    for arguments in json.loads(sys.argv[1]):
-        forget_plugins()
-        os.write(1, f"exit code {main(arguments)}\\n".encode())  # at once: the other process writes too
-"""
-
-
-def in_two_processes(made: Runs, *runs: tuple[str, ...], **fault: Any) -> subprocess.CompletedProcess[str]:
+def in_two_processes(made: Runs, *runs: tuple[str, ...], **fault: Any) -> tuple[str, str]:
     """Commands, one after the other, in two processes; `fault` as in FAULTS, in the process `rank`."""
-    made.project.write({"several.py": SEVERAL})
     commands = [
         ["train", "r.toml", "--plugin", "faults.py", "train.gradient_accumulation_steps=1", *run] for run in runs
     ]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "several.py"]
     given = {"FAULT": json.dumps(fault), "FAULT_LOG": str(made.project.path / "two.faults"), "VOX_PREDICT_MEMORY": "0"}
-    return subprocess.run(
-        [*launch, json.dumps(commands)],
-        cwd=made.project.path,
-        env={**os.environ, **given},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+    return together(made.project, commands, env=given)
 
 
 def test_one_of_two_processes_repeats_its_part(runs: Callable[..., Runs]) -> None:
     """The other one waits at the end of the step; what the first learned is in the state of both."""
     made = runs()
-    done = in_two_processes(made, ('name="calm"',), ('name="two"',), place="backward", at=[1], rank=1, name="two")
-    assert done.stdout.count("exit code 0") == 4, done.stderr
+    out, err = in_two_processes(made, ('name="calm"',), ('name="two"',), place="backward", at=[1], rank=1, name="two")
+    assert out.count("exit code 0") == 4, err
     shaken = Run(made.project.path, "two")
     assert_same(Run(made.project.path, "calm"), shaken)
     (incident,) = shaken.incidents

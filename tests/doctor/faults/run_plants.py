@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import run_folders as runs
+from forked import popen
 from planted import recipe
 from run_folders import IDS, RUN, evaluated, falling, logs, steps
 from trainer_folders import trained
@@ -66,7 +67,7 @@ def long_clip(project: Project) -> list[str]:
 def killed(project: Project) -> list[str]:
     """A real run, ended by SIGKILL after some steps."""
     arguments = recipe(project, train={"max_steps": 5000, "save_steps": 20})
-    process = project.popen("train", *arguments, env={**os.environ, "VOX_PREDICT_MEMORY": "0"})
+    process = popen(project, "train", *arguments, env={"VOX_PREDICT_MEMORY": "0"})
     log = project.path / RUN / "log.jsonl"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (log.is_file() and log.read_text().count('"loss"') > 25):
