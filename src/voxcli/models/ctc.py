@@ -23,20 +23,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxcli.api import Bundle, Corpus, Finding, Limits, config, field
 from voxcli.errors import ModelError
-from voxcli.models import ctc_config, ctc_frames
+from voxcli.models import ctc_config, ctc_frames, dropouts
 from voxcli.models.checkpoint import explained, quietly
 
 if TYPE_CHECKING:
     import numpy as np
 
-_DROPOUTS = (
-    "attention_dropout",
-    "hidden_dropout",
-    "activation_dropout",
-    "feat_proj_dropout",
-    "final_dropout",
-    "layerdrop",
-)
 _LONG = 16_000  # samples from which the number of frames is counted in periods
 _MASKS = ("mask_time_prob", "mask_time_length", "mask_feature_prob", "mask_feature_length")
 
@@ -70,6 +62,8 @@ class CTC:
     """Dropout of the projected features (wav2vec 2.0 and its like)."""
     final_dropout: float | None = None
     """Dropout before the output layer (wav2vec 2.0 and its like)."""
+    conformer_conv_dropout: float | None = None
+    """Dropout after the convolutions inside the layers (conformers: wav2vec2-conformer, Wav2Vec2-BERT)."""
     layerdrop: float | None = None
     """Share of layers skipped in a training step. Set it to 0 with several devices."""
     mask_time_prob: float | None = None
@@ -162,14 +156,14 @@ class CTC:
 def _config(key: str) -> Any:
     keys = json.loads(key)
     masks = {name: keys[name] for name in _MASKS if keys[name] is not None}
-    changes = dict(keys["config"]) if keys["checkpoint"] is not None else {}
-    changes |= {name: keys[name] for name in _DROPOUTS if keys[name] is not None}
     if keys["checkpoint"] is not None:
-        made = ctc_config.from_checkpoint(keys["checkpoint"], changes)
+        made = ctc_config.from_checkpoint(keys["checkpoint"], keys["config"])
     elif keys["architecture"] is not None:
-        made = ctc_config.from_sizes(keys["architecture"], keys["config"], changes)
+        made = ctc_config.from_sizes(keys["architecture"], keys["config"])
     else:
         raise ModelError("[model] names neither a checkpoint nor an architecture", help="set one of the two")
+    set_here = {name: keys[name] for name in dropouts.DROPOUTS if keys.get(name) is not None}
+    dropouts.apply(made, set_here, keys["checkpoint"] or made.model_type)
     if masks and ctc_config.has_own_masks(made):
         for name, value in masks.items():
             setattr(made, name, value)

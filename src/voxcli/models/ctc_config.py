@@ -48,7 +48,7 @@ def from_checkpoint(checkpoint: str, changes: Mapping[str, Any]) -> Any:
     return config
 
 
-def from_sizes(architecture: str, sizes: Mapping[str, Any], changes: Mapping[str, Any]) -> Any:
+def from_sizes(architecture: str, sizes: Mapping[str, Any]) -> Any:
     """A config for random initialisation. Raises `ModelError` for an unknown architecture or key."""
     from transformers import AutoConfig
 
@@ -60,7 +60,7 @@ def from_sizes(architecture: str, sizes: Mapping[str, Any], changes: Mapping[str
             f"there is no CTC architecture '{architecture}'", help=f"{meant}known: {', '.join(architectures())}"
         )
     default = AutoConfig.for_model(name)
-    placed = {"vocab_size": NO_VOCABULARY_YET, "pad_token_id": 0, **_placed(default, {**sizes, **changes}, name)}
+    placed = {"vocab_size": NO_VOCABULARY_YET, "pad_token_id": 0, **_placed(default, sizes, name)}
     from huggingface_hub.errors import StrictDataclassError
 
     try:

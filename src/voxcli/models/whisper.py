@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from voxcli.api import Bundle, Corpus, Limits, config
 from voxcli.errors import ModelError
-from voxcli.models import generation
+from voxcli.models import dropouts, generation
 from voxcli.models.checkpoint import explained, quietly, read_config, read_json, source
 from voxcli.models.languages import language_code
 from voxcli.models.precision import in_float32
@@ -25,18 +25,7 @@ SAMPLING_RATE = 16_000
 MEL_RATE = 100  # log-mel frames a second
 FRAMES_PER_POSITION = 2  # stride of the encoder's second convolution
 
-_CONFIG_KEYS = (
-    "apply_spec_augment",
-    "mask_time_prob",
-    "mask_time_length",
-    "mask_feature_prob",
-    "mask_feature_length",
-    "dropout",
-    "attention_dropout",
-    "activation_dropout",
-    "encoder_layerdrop",
-    "decoder_layerdrop",
-)
+_MASKS = ("apply_spec_augment", "mask_time_prob", "mask_time_length", "mask_feature_prob", "mask_feature_length")
 
 
 @config
@@ -113,15 +102,20 @@ class Whisper:
         Raises `ModelError` where the checkpoint is missing, is no Whisper, or does not know the language.
         """
         import torch
-        from transformers import WhisperForConditionalGeneration
+        from transformers import WhisperConfig, WhisperForConditionalGeneration
 
         sizes = read_config(self.checkpoint)
         self._check_architecture(sizes)
         where = source(self.checkpoint)
-        changed = {key: getattr(self, key) for key in _CONFIG_KEYS if getattr(self, key) is not None}
         loading.setdefault("dtype", torch.float32)
+        with quietly(), explained(self.checkpoint, "config"):
+            config = WhisperConfig.from_pretrained(self.checkpoint, **where)
+        for key in _MASKS:
+            if getattr(self, key) is not None:
+                setattr(config, key, getattr(self, key))
+        dropouts.apply(config, dropouts.chosen(self), self.checkpoint)
         with quietly(), explained(self.checkpoint, "model"):
-            model = WhisperForConditionalGeneration.from_pretrained(self.checkpoint, **where, **changed, **loading)
+            model = WhisperForConditionalGeneration.from_pretrained(self.checkpoint, config=config, **where, **loading)
         with quietly(), explained(self.checkpoint, "processor"):
             processor = self._processor(model.config, where)
         self._check_features(processor, model.config.num_mel_bins)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
 _ENDINGS = ("dropout", "layerdrop", "_prob", "timestamps")
+_FAMILIES = ("whisper", "ctc", "encoder-decoder", "classifier", "pretraining")
 _OF_ALL = ("timestamps",)  # may be 1: every utterance
 
 
@@ -35,7 +36,7 @@ class ShareOutOfRange:
     def run(self, context: Context) -> Iterator[Finding]:
         """Keys of the families that voxcli brings."""
         recipe = context.recipe
-        if recipe.model_type not in ("whisper", "ctc"):
+        if recipe.model_type not in _FAMILIES:
             return
         model: Any = recipe.model
         for one in dataclasses.fields(model):
