@@ -39,6 +39,7 @@ class Accelerate:
             "adam_beta2",
             "adam_epsilon",
             "max_grad_norm",
+            "ema_decay",
             "batch_duration",
             "per_device_train_batch_size",
             "gradient_accumulation_steps",

@@ -55,6 +55,7 @@ class Transformers:
             "adam_beta2",
             "adam_epsilon",
             "max_grad_norm",
+            "ema_decay",
             "batch_duration",
             "per_device_train_batch_size",
             "gradient_accumulation_steps",
@@ -92,6 +93,11 @@ class Transformers:
             if name not in known or name in type(self).supports | {"bf16", "fp16", "output_dir"}:
                 what = "is set in [train]" if name in known else "is no key of TrainingArguments"
                 raise RecipeError(f"backend.arguments.{name} {what}", help="remove it from [backend]")
+            if name in ("fsdp", "deepspeed") and self.arguments[name] and train.ema_decay is not None:
+                raise RecipeError(
+                    f"train.ema_decay: {name} parts the weights over processes, and no average of parts is kept",
+                    help="remove ema_decay; train.average_checkpoints averages what is saved",
+                )
 
     def fit(self, run: Run) -> None:
         """Train to the run's end. Raises `TrainingError`, or `KeyboardInterrupt` after a checkpoint."""

@@ -24,7 +24,7 @@ from voxcli.memory.environment import wrapped_by_accelerate
 from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.tracker import BLOCK, Tracker
 from voxcli.train import device as devices
-from voxcli.train import loading, mean, optimizer
+from voxcli.train import ema, loading, mean, optimizer
 
 _MARK = "voxcli:mark"
 
@@ -46,6 +46,8 @@ def count_step(
         trained = _optimizer(setup, model, here)
         scaler = torch.amp.GradScaler(here.type) if train.mixed_precision == "fp16" else None
         count.tracker.hold(_tensors_of(batch, here), "batch")
+        average = ema.average_of(model, train.ema_decay)
+        count.tracker.hold(average.tensors if average is not None else (), "averages")
         for _ in range(steps):
             count.begin()
             trained.zero_grad(set_to_none=True)

@@ -19,6 +19,7 @@ from voxcli.memory.environment import autocast, environment
 from voxcli.memory.setup import Peak, Setup, Shape
 from voxcli.memory.tracker import BLOCK, Tracker
 from voxcli.tasks.wrapped import decoding_mode, unwrapped
+from voxcli.train import ema
 from voxcli.train.optimizer import groups
 
 PREFIX = 4
@@ -56,7 +57,9 @@ def trace_evaluation(setup: Setup, shape: Shape, decoding: Decoding, *, training
 def _hold_training(setup: Setup, model: torch.nn.Module, tracker: Tracker) -> None:
     trained = [one for group in groups(model.named_parameters(), weight_decay=0.0) for one in group["params"]]
     rounding = BLOCK if setup.device == "cuda" else 1
-    tracker.add("gradients", sum(one.nbytes + -one.nbytes % rounding for one in trained))
+    bytes_of = [one.nbytes for one in trained]
+    tracker.add("gradients", sum(n + -n % rounding for n in bytes_of))
+    tracker.add("averages", ema.n_bytes(bytes_of, setup.train.ema_decay, rounding=rounding))
     sizes = [tuple(one.shape) for one in trained]
     tracker.add("optimizer", optimizers.state_bytes(sizes, setup.train.optim, setup.device))
 

@@ -23,6 +23,7 @@ from voxcli.memory.growth import FEATURES, Frames, coefficients
 from voxcli.memory.roles import Mismatch, Recording, Repeat, Weights
 from voxcli.memory.setup import PARTS, Peak, Setup, Shape, StepPeaks
 from voxcli.memory.tracker import BLOCK, KINDS
+from voxcli.train import ema
 
 Floats = NDArray[np.float64]
 
@@ -175,6 +176,9 @@ class Frontier:
     def _fixed(self) -> NDArray[np.int64]:
         fixed = np.zeros(len(PARTS), dtype=np.int64)
         fixed[KINDS["weights"]], fixed[KINDS["trained weights"]] = self.weights.frozen, self.weights.trained
+        rounding = BLOCK if self.setup.device == "cuda" else 1
+        trained = [4 * math.prod(size) for size in self.weights.sizes]
+        fixed[KINDS["averages"]] = ema.n_bytes(trained, self.setup.train.ema_decay, rounding=rounding)
         return fixed
 
     @cached_property
@@ -202,6 +206,7 @@ def _decisive(setup: Setup) -> Setup:
         optim="sgd",
         learning_rate=0.0,
         weight_decay=0.0,
+        ema_decay=None,
         gradient_accumulation_steps=1,
         batch_duration=None,
         per_device_train_batch_size=None,

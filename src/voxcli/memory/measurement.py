@@ -14,7 +14,7 @@ from voxcli.memory.counted import build, count_evaluation, count_step
 from voxcli.memory.predict import Phase, Prediction
 from voxcli.progress import NULL, Progress
 
-_NOT_HELD = ("gradients", "optimizer")  # by an evaluation that is run by itself
+_NOT_HELD = ("gradients", "optimizer", "averages")  # by an evaluation that is run by itself
 
 
 @dataclass(frozen=True)

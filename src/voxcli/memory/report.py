@@ -22,6 +22,7 @@ NAMES = {
     "weights": "weights, frozen",
     "trained weights": "weights, trained",
     "optimizer": "optimizer states",
+    "averages": "averaged weights",
     "context": "CUDA context",
     "cuBLAS": "cuBLAS workspaces",
     "fragmentation": "gaps between tensors",

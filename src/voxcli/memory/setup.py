@@ -11,10 +11,10 @@ from voxcli.recipe.schema import Adapter, Quantization, Train
 if TYPE_CHECKING:
     from voxcli.recipe.resolve import Recipe
 
-PARTS = ("weights", "trained weights", "gradients", "optimizer", "batch", "activations", "workspace")
-"""What a peak is broken down into, in the order in which it is shown. `weights` are frozen ones; `workspace` is what
-an operation needs for itself while it runs."""
-RESTING = ("weights", "trained weights", "gradients", "optimizer")
+PARTS = ("weights", "trained weights", "gradients", "optimizer", "averages", "batch", "activations", "workspace")
+"""What a peak is broken down into, in the order in which it is shown. `weights` are frozen ones, `averages` those
+of `ema_decay`; `workspace` is what an operation needs for itself while it runs."""
+RESTING = ("weights", "trained weights", "gradients", "optimizer", "averages")
 """Parts that lie in memory whatever the batch."""
 
 

@@ -21,7 +21,7 @@ from voxcli.memory.evaluation import trace_evaluation
 from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.shapes import Depth
 from voxcli.memory.tracker import BLOCK, Tracker
-from voxcli.train import mean
+from voxcli.train import ema, mean
 from voxcli.train.optimizer import NAMES, groups
 
 __all__ = ["Recording", "StepTrace", "bundle_of", "record", "trace_evaluation", "trace_step", "traced"]
@@ -94,6 +94,8 @@ def traced(
     with environment(setup, made, tracker, blanks[0].chosen):
         tracker.hold_model(model)
         optimizer = _optimizer(setup, model)
+        trained = [one.nbytes for one in model.parameters() if one.requires_grad]
+        tracker.add("averages", ema.n_bytes(trained, train.ema_decay, rounding=BLOCK if setup.device == "cuda" else 1))
         on_the_cpu = setup.device == "cpu"
         waiting = train.gradient_accumulation_steps - accumulated
         if on_the_cpu and waiting:  # a step's batches are read before it begins

@@ -49,6 +49,7 @@ _SHARES = (
     ("adapter", "lora_dropout"),
     ("train", "adam_beta1"),
     ("train", "adam_beta2"),
+    ("train", "ema_decay"),
     ("holdout", "validation"),
     ("holdout", "test"),
 )

@@ -169,6 +169,9 @@ class Train:
     """Added to the denominator."""
     max_grad_norm: float = 1.0
     """Clip the gradient's norm; 0 leaves it."""
+    ema_decay: float | None = None
+    """Evaluate and save a moving average of the weights, of which so much is kept at each step: 0.999 averages over the
+    last thousand steps or so. It rises to that value while a run is young. One copy more of what is trained."""
     batch_duration: float | None = None
     """s of padded audio per device and step; one of this and per_device_train_batch_size has to be set."""
     per_device_train_batch_size: int | None = None

@@ -92,12 +92,14 @@ def rotate(folder: RunFolder, *, keep: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def size(bundle: Bundle, optimizer: torch.optim.Optimizer) -> int:
-    """About how many bytes a checkpoint takes: what is saved of the model, and the optimizer's state."""
+def size(bundle: Bundle, optimizer: torch.optim.Optimizer, *, averaged: bool = False) -> int:
+    """About how many bytes a checkpoint takes: what is saved of the model, the optimizer's state, and the raw weights
+    where the model is their average."""
     parameters = list(bundle.model.parameters())
     saved = [p for p in parameters if p.requires_grad] if hasattr(bundle.model, "peft_config") else parameters
     states = [value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value)]
-    return sum(tensor.nbytes for tensor in [*saved, *states])
+    raw = [p for p in parameters if p.requires_grad] if averaged else []
+    return sum(tensor.nbytes for tensor in [*saved, *states, *raw])
 
 
 def disk_problem(error: BaseException) -> str | None:

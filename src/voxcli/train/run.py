@@ -6,6 +6,7 @@ takes batches from it, steps, and tells it after each step; the run logs, evalua
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 from voxcli.train import checkpoint, processes, randomness, schedule, sessions, validation
 from voxcli.train.culprits import Culprits
+from voxcli.train.ema import Average, average_of
 from voxcli.train.folder import RunFolder
 from voxcli.train.interrupt import Interruption
 from voxcli.train.loading import save_pretrained
@@ -95,6 +97,8 @@ class Run:
     """Steps whose gradient is far above the others'."""
     step_log: StepLog = field(init=False, repr=False)
     """What is said of each step."""
+    average: Average | None = field(default=None, init=False, repr=False)
+    """The average of the weights, by which the run is evaluated and saved; None where none is asked for."""
     _set_aside: set[str] = field(default_factory=set, repr=False)
     _batches: tuple[int, list[np.ndarray]] | None = field(default=None, repr=False)
 
@@ -178,11 +182,14 @@ class Run:
     def begin(self, moving: Moving) -> None:
         """To be called once before the first step, with the model on its device: go to where the run stands."""
         processes.same_weights(self.bundle.model)
+        self.average = average_of(self.bundle.model, self.recipe.train.ema_decay)
         self.watch.expect()
         randomness.seed_all(self.recipe.seed + self.rank)
         if self.resumed_from is not None:
             tree = checkpoint.read_training(self.resumed_from)
             moving.restore(tree)
+            if self.average is not None:
+                self.average.restore(tree["raw"])
             generators = tree["generators"]
             if self.rank < len(generators):
                 randomness.restore(generators[self.rank])
@@ -209,6 +216,8 @@ class Run:
         state.epoch, state.position = step.epoch, step.after
         if step.after >= step.count:
             state.epoch, state.position = step.epoch + 1, 0
+        if self.average is not None:
+            self.average.update(state.step)
         state.seconds += facts["seconds"]
         state.audio_seconds += facts["audio_seconds"]
         for batch in step.batches:
@@ -237,13 +246,14 @@ class Run:
         target = self.files.checkpoint(self.state.step)
         generators = processes.gather(randomness.capture())
         self.shortage.remember()
+        raw = {"raw": self.average.capture()} if self.average is not None else {}
         if self.rank == 0:
             checkpoint.save(
                 target,
                 write_model=self._write_model,
-                training={**moving.capture(), "generators": generators},
+                training={**moving.capture(), **raw, "generators": generators},
                 state=self.state,
-                needed=checkpoint.size(self.bundle, moving.optimizer),
+                needed=checkpoint.size(self.bundle, moving.optimizer, averaged=bool(raw)),
             )
             if self.state.best_step in (self.state.step, None):
                 self.files.point_best(target)
@@ -256,7 +266,8 @@ class Run:
         """The metrics on the fixed sample of the validation split, then the loss; empty without such a split."""
         if self.splits.validation is None or not len(self.splits.validation):
             return {}
-        return validation.evaluate(self)
+        with self._averaged():
+            return validation.evaluate(self)
 
     def end(self, error: BaseException | None) -> None:
         """Tell the plugins that listen; `error` is None where the run came to its end."""
@@ -267,8 +278,12 @@ class Run:
 
     # ---------------------------------------------------------------------------------------------------------- inside
 
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        return self.average.shown() if self.average is not None else contextlib.nullcontext()
+
     def _write_model(self, folder: Path) -> None:
-        save_pretrained(self.bundle, folder)
+        with self._averaged():
+            save_pretrained(self.bundle, folder)
         write_settings(self.recipe, folder)
 
     def _evaluate_and_save(self, moving: Moving) -> None:

@@ -47,7 +47,7 @@ def checkpoints(context: Context) -> Need:
 
 
 def _checkpoint(context: Context) -> int:
-    """What is saved of the model, in float32, and the optimizer's states (`train.checkpoint.size`)."""
+    """What is saved of the model, in float32, the optimizer's states and the raw weights (`train.checkpoint.size`)."""
     from voxcli.doctor.memory.prediction import prediction_where_it_matters
 
     prediction = prediction_where_it_matters(context)
@@ -55,7 +55,7 @@ def _checkpoint(context: Context) -> int:
         return 12 * context.limits.n_parameters
     saved = prediction.trained_parameters if context.recipe.adapter is not None else prediction.parameters
     steady = next(one for one in prediction.phases if one.name == "later steps")
-    return 4 * saved + steady.peak.parts.get("optimizer", 0)
+    return 4 * saved + steady.peak.parts.get("optimizer", 0) + steady.peak.parts.get("averages", 0)
 
 
 def _saves(context: Context) -> int:
