@@ -109,4 +109,4 @@ def test_adapters_of_peft_are_looked_into() -> None:
     gone = freeze(model, ["encoder.layers.0"])
     assert gone
     assert all("layers.0" in name and "lora_" in name for name in gone)
-    assert {"lora_A" in name or "classifier" in name for name in trained(model)} == {True}
+    assert all("layers.1" in name or "classifier" in name for name in trained(model))
