@@ -33,6 +33,8 @@ class Target:
     datasets: tuple[Dataset, ...]
     filter: Filter = field(default_factory=lambda: Filter(min_characters=0))  # an empty reference is worth scoring
     holdout: Holdout = field(default_factory=Holdout)
+    text: TextRules = field(default_factory=TextRules)
+    """The recipe's; a model that is evaluated brings its own."""
 
 
 def run_of(folder: Path | None) -> Path | None:
@@ -45,8 +47,8 @@ def run_of(folder: Path | None) -> Path | None:
     return None
 
 
-def target(data: str | None, run: Path | None, *, model: str | None = None) -> Target:
-    """What to evaluate on; without `--data` the recipe of the model's own run.
+def target(data: str | None, run: Path | None, *, model: str | None = None, option: str = "--data ") -> Target:
+    """What to evaluate on; without `--data` the recipe of the model's own run. `option` stands before it in messages.
 
     Raises `UsageError` where nothing is named or what is named does not exist, `RecipeError` for a broken recipe.
     """
@@ -68,12 +70,12 @@ def target(data: str | None, run: Path | None, *, model: str | None = None) -> T
         if path.suffix.lower() in MANIFESTS:
             return Target(_called(path), (_dataset("manifest", path=str(path)),))
         raise UsageError(
-            f"--data {data}: a {path.suffix or 'file without a suffix'} is no recipe and no manifest",
+            f"{option}{data}: a {path.suffix or 'file without a suffix'} is no recipe and no manifest",
             help=f"expected .toml, {', '.join(MANIFESTS)}, or a folder",
         )
     if find(data, prefer="recipe") is not None:
         return _of_recipe(data, data)
-    raise UsageError(f"--data {data}: there is no such file, folder or shipped recipe", help="check the path")
+    raise UsageError(f"{option}{data}: there is no such file, folder or shipped recipe", help="check the path")
 
 
 def split_of(target: Target, split: Split, *, text: TextRules, progress: Progress = NULL) -> tuple[Table, list[str]]:
@@ -108,7 +110,7 @@ def place(model: str, folder: Path | None, target: Target, split: Split) -> Path
 
 def _of_recipe(source: str | Path, name: str) -> Target:
     recipe = resolve(source, missing="warning")
-    return Target(name, recipe.data, recipe.filter, recipe.holdout)
+    return Target(name, recipe.data, recipe.filter, recipe.holdout, recipe.text)
 
 
 def _of_folder(path: Path) -> Target:
