@@ -77,6 +77,10 @@ class Utterance:
     label: str | None = None
     speaker: str | None = None
     language: str | None = None
+    segments: tuple[Segment, ...] = ()
+    """Stretches of the text with their times in the clip, s, where the data have them."""
+    previous: str | None = None
+    """What was said just before, in the same recording; None where nobody knows."""
 
     def replace(self, **changes: Any) -> Utterance:
         """A copy with the given fields changed."""

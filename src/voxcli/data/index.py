@@ -23,6 +23,7 @@ from voxcli.data.cache import places, scratch, settle
 from voxcli.data.files import Files
 from voxcli.data.listing import FORMAT, ROWS, SCHEMA, Listing, list_utterances
 from voxcli.data.measure import changed, measure
+from voxcli.data.segments import stored
 from voxcli.progress import NULL, Progress
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class IndexTable:
         chunk, at = divmod(row, ROWS)
         values = {name: chunks[chunk][at].as_py() for name, chunks in self._chunks.items() if name not in ABOUT_AUDIO}
         path, reader, duration = values.pop("audio"), values.pop("reader"), values.pop("duration")
+        values["segments"] = stored(values["segments"])
         audio: Any = pickle.loads(reader) if path is None else Path(path)
         return Utterance(audio=audio, duration=None if np.isnan(duration) else duration, **values)
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxcli.api import Dataset, Split, Utterance
-from voxcli.data import strings
+from voxcli.data import segments, strings
 from voxcli.data.cache import unwritable
 from voxcli.errors import DataError
 from voxcli.progress import NULL, Bar, Progress
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 ROWS = 32768  # rows in a batch of the file; every batch but the last has as many
 LONGEST = 24 * 3600.0  # s that one utterance can be said to last: what is said beyond is samples or milliseconds
 TOLD = 64  # utterances after which the bar moves
-FORMAT = b"voxcli index 2"  # raised when the columns or their meaning change
+FORMAT = b"voxcli index 3"  # raised when the columns or their meaning change
 
 SCHEMA = pa.schema(
     {
@@ -46,6 +46,7 @@ SCHEMA = pa.schema(
         "label": pa.string(),
         "speaker": pa.string(),
         "language": pa.string(),
+        "segments": pa.string(),  # JSON of (start, end, text), see voxcli.data.segments
         "problem": pa.string(),  # why the row cannot be used, null where it can
         "measured": pa.bool_(),  # whether the duration is the header's and not the source's; null while it is listed
     }
@@ -173,6 +174,7 @@ def _columns(batch: list[Utterance]) -> dict[str, list[Any]]:
         "label": [utterance.label for utterance in batch],
         "speaker": [utterance.speaker for utterance in batch],
         "language": [utterance.language for utterance in batch],
+        "segments": [segments.kept(utterance.segments) for utterance in batch],
         "problem": [None] * len(batch),
         "measured": [None] * len(batch),
     }

@@ -146,7 +146,18 @@ class Table:
         return found.replace(
             id=self._column("id")[place].as_py(),
             text=self._column("text")[place].as_py(),
+            previous=self._previous(found, source, place),
         )
+
+    def _previous(self, utterance: Utterance, source: int, place: int) -> str | None:
+        """The text of the row before, where it is of the same file and begins earlier: what was said just before."""
+        if utterance.offset <= 0 or place == self._starts[source] or callable(utterance.audio):
+            return None
+        before = self._sources[source].utterance(place - 1 - int(self._starts[source]))
+        if before.audio != utterance.audio or before.offset >= utterance.offset:
+            return None
+        found: str | None = self._column("text")[place - 1].as_py()
+        return found
 
     def __iter__(self) -> Iterator[Utterance]:
         for row in range(len(self)):

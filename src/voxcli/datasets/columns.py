@@ -24,6 +24,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "speaker": ("speaker", "speaker_id", "client_id"),
     "language": ("language", "lang", "locale"),
     "split": ("split",),
+    "segments": ("segments", "words"),
 }
 NEEDED = "audio"
 CLOSE = 0.75  # of 1, the likeness from which on a name is taken for a slip of the pen

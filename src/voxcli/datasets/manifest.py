@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from voxcli.api import SPLITS, Split, Utterance, config
+from voxcli.api import SPLITS, Segment, Split, Utterance, config
 from voxcli.errors import DataError
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class Manifest:
     """Language of the speech. None means language, lang or locale."""
     split_column: str | None = None
     """Part that a row belongs to. None means split."""
+    segments_column: str | None = None
+    """Times within the clip: a list of { start, end, text }, or of words, in s; JSON in a text column. None means
+    segments or words."""
     splits: dict[Split, tuple[str, ...]] | None = None
     """Values of the split column: { train = ["train", "extra"], validation = ["dev"] }. A split that is not named here
     has its usual names: train; validation, valid, val, dev; test. Rows with other values are left out."""
@@ -192,7 +195,16 @@ class _Row:
             label=self._text(row, "label"),
             speaker=self._text(row, "speaker"),
             language=self._text(row, "language") or self._language,
+            segments=self._segments(row),
         )
+
+    def _segments(self, row: Sequence[Any]) -> tuple[Segment, ...]:
+        at = self.at.get("segments")
+        if at is None or row[at] in (None, ""):
+            return ()
+        from voxcli.data import segments
+
+        return segments.stored(segments.read(row[at]))
 
     def _text(self, row: Sequence[Any], meaning: str) -> str | None:
         at = self.at.get(meaning)

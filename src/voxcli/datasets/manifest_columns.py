@@ -42,6 +42,8 @@ def utterances(
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from voxcli.data import segments
+
     if os.sep != "/":
         raise NotImplementedError("paths are joined by the rules of POSIX")
     before = 0
@@ -75,6 +77,8 @@ def utterances(
                 if meaning in rows
                 else pa.nulls(len(named), pa.string())
             )
+        if "segments" in rows:
+            made["segments"] = _each(rows["segments"], segments.read, pa.string())
         if language is not None:
             made["language"] = pc.fill_null(made["language"], language)
         yield pa.RecordBatch.from_pydict(made)
