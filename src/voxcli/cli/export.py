@@ -37,6 +37,10 @@ def export(
     check: Annotated[bool, typer.Option("--check/--no-check", help="Compare with the run before it is kept.")] = True,
     batch_duration: BatchDuration = 120.0,
     device: Device = None,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="OWNER/NAME", help="Upload it to the Hugging Face hub, too.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="With --push: nobody else sees it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was written and found as JSON.")] = False,
 ) -> None:
     """Write a trained model in another format, and prove that it is the same model.
@@ -47,6 +51,7 @@ def export(
     \b
     vox export runs/my-run --to merged
     vox export runs/my-run --to merged --out whisper-tr dtype=float16
+    vox export runs/my-run --to merged --push ada/whisper-tr --private
     """
     from voxcli.plugins.manager import manager
 
@@ -71,6 +76,8 @@ def export(
         split=split,
         device=device,
         batch_duration=batch_duration,
+        repository=push,
+        private=private,
         progress=console.progress(),
     )
     if json:

@@ -15,6 +15,8 @@ from voxcli.export.run import Exported
 def lines(exported: Exported, *, to: str) -> Iterator[str]:
     """Place and size, the logits, and the error rates of the run itself and of what was exported."""
     yield f"checkpoint  {_near(exported.checkpoint)}"
+    if exported.address is not None:
+        yield f"uploaded    {exported.address}"
     found = exported.check
     if exported.base is not None:
         kept = f"; trained over {found.rounding}" if found is not None and found.rounding else ""
@@ -45,6 +47,7 @@ def as_json(exported: Exported, *, model: str, to: str) -> dict[str, Any]:
         "folder": str(exported.folder),
         "bytes": exported.size,
         "base": exported.base,
+        "address": exported.address,
     }
     found = exported.check
     return content | {"check": None if found is None else _check(found)}

@@ -10,7 +10,7 @@ import torch
 from voxcli.api import Exporter, Split
 from voxcli.errors import ModelError
 from voxcli.evaluate.target import run_of
-from voxcli.export import folder, probe
+from voxcli.export import card, folder, probe, publish
 from voxcli.export.check import Check, check
 from voxcli.export.original import rounding_of
 from voxcli.models.checkpoint import read_json
@@ -34,6 +34,8 @@ class Exported:
     """The checkpoint that an adapter was merged into; None where there was none."""
     check: Check | None
     """None where it was not asked for, or the format is no transformers folder."""
+    address: str | None = None
+    """Where it was uploaded to."""
 
 
 def export(
@@ -48,14 +50,19 @@ def export(
     split: Split | None = None,
     device: str | None = None,
     batch_duration: float = 120.0,
+    repository: str | None = None,
+    private: bool = False,
     progress: Progress = NULL,
 ) -> Exported:
     """Export a run (its best checkpoint), a checkpoint or an adapter's folder.
 
-    `to` is the format's name, part of the default place. Raises `UsageError` where `out` exists, `ModelError` where the
-    checkpoint or its base is missing and where what was written turns out to be another model: nothing is kept then.
+    `to` is the format's name, part of the default place. `repository`: upload it there, when it is checked. Raises
+    `UsageError` where `out` exists, `ModelError` where the checkpoint or its base is missing and where what was written
+    turns out to be another model: nothing is kept then; and where the hub does not take it: the folder is kept.
     """
     checkpoint = _local(model)
+    if repository is not None:
+        publish.check(repository)
     run = run_of(checkpoint)
     out = out or place(checkpoint, run, to)
     folder.require_new(out)
@@ -85,7 +92,15 @@ def export(
                 progress=progress,
             )
             result.require(model)
-    return Exported(checkpoint, out, folder.size(out), base, result)
+        if getattr(exporter, "ordinary", False) and settings is not None:
+            name = repository.rpartition("/")[2] if repository else out.name if run is None else run.name
+            described = card.card(checkpoint, run, task=settings.family().task, name=name)
+            (partial / card.FILE).write_text(described, encoding="utf-8")
+    address = None
+    if repository is not None:
+        progress.say(f"uploading {out} to {repository}")
+        address = publish.publish(out, repository, private=private)
+    return Exported(checkpoint, out, folder.size(out), base, result, address)
 
 
 def place(checkpoint: Path, run: Path | None, to: str) -> Path:
