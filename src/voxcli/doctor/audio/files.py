@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from voxcli.api import SPLITS, Split
+from voxcli.api import SPLITS, Finding, Fix, Split
 from voxcli.data.table import Table
 
 if TYPE_CHECKING:
@@ -54,6 +54,22 @@ def unusable(context: Context, kind: Kind) -> list[Unusable]:
     """What the index says of every row, and what listening has found; before training the index alone."""
     found = context._once("unusable", lambda: _unusable(context))
     return [one for known, one in found if known == kind]
+
+
+def findings(context: Context, kind: Kind, what: str) -> Iterator[Finding]:
+    """A finding for each split that has files of a kind: files "`what`"."""
+    from voxcli.doctor.data.rows import named, of
+
+    for lost in unusable(context, kind):
+        table, whole = lost.table, len(lost.rows) == len(lost.table)
+        which = of(len(lost.rows), len(table))
+        yield Finding(
+            "error" if whole and lost.split == "train" else "warning",
+            f"{which} of the {lost.split} split have a file {what}: {lost.reasons[0]}",
+            lost.help or "fetch it again, or leave the utterances out",
+            utterances=named(table, lost.rows),
+            fix=None if whole else Fix(leave_out=context.data.leave_out(lost.split, table, lost.rows)),
+        )
 
 
 def _unusable(context: Context) -> list[tuple[Kind, Unusable]]:

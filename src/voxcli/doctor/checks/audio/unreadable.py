@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from voxcli.api import Finding, Fix
+from voxcli.api import Finding
 from voxcli.findings import About
 
 if TYPE_CHECKING:
@@ -29,16 +29,6 @@ class AudioUnreadable:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """What the index says, and what reading has found."""
-        from voxcli.doctor.audio.files import unusable
-        from voxcli.doctor.data.rows import named, of
+        from voxcli.doctor.audio.files import findings
 
-        for lost in unusable(context, "unreadable"):
-            table, whole = lost.table, len(lost.rows) == len(lost.table)
-            which = of(len(lost.rows), len(table))
-            yield Finding(
-                "error" if whole and lost.split == "train" else "warning",
-                f"{which} of the {lost.split} split have a file that holds no audio: {lost.reasons[0]}",
-                lost.help or "fetch it again, or leave the utterances out",
-                utterances=named(table, lost.rows),
-                fix=None if whole else Fix(leave_out=context.data.leave_out(lost.split, table, lost.rows)),
-            )
+        yield from findings(context, "unreadable", "that holds no audio")
