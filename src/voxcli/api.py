@@ -98,6 +98,8 @@ class Corpus:
     n_utterances: int
     duration: float
     """Sum over the training split, s."""
+    label_counts: tuple[int, ...] = ()
+    """Utterances with each of `labels`."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,8 @@ class Task(Protocol):
     likewise, and `metrics` may name them. `before_step(bundle, step, total_steps)` is called before each optimizer
     step, with the number of steps taken, for what follows a schedule of its own (a temperature).
 
-    A task that classifies has `reference(utterance) -> tuple[str, ...]`, the labels that hold of an utterance.
+    A task that classifies has `learns: ClassVar[str] = "label"`: utterances without a label are left out; and
+    `reference(utterance, bundle) -> tuple[str, ...]`, the labels that hold of an utterance.
 
     `candidates(table, limits, bundle) -> (rows,) bool` says of all rows of a `voxcli.data.table.Table` at once which
     `problem` may refuse; it is then asked about these only. Tokenizing a million transcripts takes minutes.

@@ -209,8 +209,10 @@ def _has(dataset: Dataset, split: Split) -> bool:
 
 
 def _corpus(train: Table) -> Corpus:
-    labels = sorted(label for label in pc.unique(train.column("label").array).to_pylist() if label is not None)
-    return Corpus("".join(characters(train.texts.array)), tuple(labels), len(train), train.duration)
+    counts = pc.value_counts(train.column("label").array.drop_null())
+    labels = dict(sorted(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)))
+    said = "".join(characters(train.texts.array))
+    return Corpus(said, tuple(labels), len(train), train.duration, tuple(labels.values()))
 
 
 def _unknown(tables: dict[Split, Table], corpus: Corpus) -> dict[Split, dict[str, int]]:
