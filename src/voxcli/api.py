@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, dat
 
 import pluggy
 
+from voxcli.alphabet import Alphabet, Emission
 from voxcli.findings import Check, Finding, Fix
 from voxcli.predictions import Classification, Prediction, Segment, Transcript, Word
 
@@ -158,6 +159,8 @@ class Decoding:
     """Recordings beyond the model's window. `sequential`: one window after the other, each begun where the last
     segment ended, decoded again at higher temperatures where it repeats itself. `windows`: cut where it is quiet and
     decoded in batches; faster, less careful. CTC models always use overlapping windows."""
+    decoder: dict[str, Any] | None = None
+    """The table `[decoder]` with its `type`; None is greedy. CTC models only."""
 
 
 # ------------------------------------------------------------------------------------------------------------ protocols
@@ -234,6 +237,12 @@ class Task(Protocol):
     likewise, and `metrics` may name them. `before_step(bundle, step, total_steps)` is called before each optimizer
     step, with the number of steps taken, for what follows a schedule of its own (a temperature).
 
+    A task that draws what it makes of a clip (masks, crops) has `drawn_features(utterance, audio, bundle, rng)`, which
+    is called instead of `features`; `rng` follows from seed, epoch (0 in evaluation) and utterance. `transcripts:
+    ClassVar[bool]` is False where utterances without text are of use. A loss that does not add up over batches has
+    `overview(bundle, batch) -> (values,)`, float32, without gradient: their sum over all batches and processes of a
+    step is there as `batch["overview"]` when the step's losses are asked for, unless one batch is all of it.
+
     A task that classifies has `learns: ClassVar[str] = "label"`: utterances without a label are left out; and
     `reference(utterance, bundle) -> tuple[str, ...]`, the labels that hold of an utterance.
 
@@ -308,6 +317,15 @@ class Engine(Protocol):
         ...
 
 
+class Decoder(Protocol):
+    """Turns the frames of a CTC model into tokens. Its fields are the keys of `[decoder]`. Optional beyond the method:
+    `check(alphabet)`, called before anything is decoded, raises `DataError` where it does not fit the model."""
+
+    def decode(self, log_probabilities: np.ndarray, alphabet: Alphabet) -> Sequence[Emission]:
+        """Natural log-probabilities (T, V) of a recording, float32 -> its tokens in order, without blanks."""
+        ...
+
+
 class Exporter(Protocol):
     """Turns a checkpoint into another format. Its fields are the KEY=VALUE of `vox export`. Optional beyond the method:
     `ordinary: ClassVar[bool]` is True where voxcli opens the result; it is then compared with the checkpoint, as
@@ -318,7 +336,7 @@ class Exporter(Protocol):
         ...
 
 
-KINDS = ("dataset", "augmentation", "model", "task", "backend", "engine", "exporter", "check")
+KINDS = ("dataset", "augmentation", "model", "task", "backend", "decoder", "engine", "exporter", "check")
 """The kinds of component a plugin can register."""
 
 
@@ -334,6 +352,7 @@ __all__ = [
     "API_VERSION",
     "KINDS",
     "SPLITS",
+    "Alphabet",
     "Augmentation",
     "Backend",
     "Bundle",
@@ -342,7 +361,9 @@ __all__ = [
     "ComponentRegistry",
     "Corpus",
     "Dataset",
+    "Decoder",
     "Decoding",
+    "Emission",
     "Engine",
     "Exporter",
     "Finding",

@@ -161,7 +161,7 @@ def _named(rules: Filter) -> Iterator[Check]:
 def _texts(rules: Filter, transcripts: bool, form: Literal["NFC", "NFKC", "NFD", "NFKD"]) -> Iterator[Check]:
     if transcripts:
         yield Check("", "no transcript", lambda table: _mask(pc.is_null(table.texts.array)))
-    if rules.min_characters > 0:
+    if rules.min_characters > (0 if transcripts else 1):
         least = rules.min_characters
         limit = f"[filter] min_characters = {least}"
         reason = f"no text after [text], {limit}" if least == 1 else f"text shorter than {limit}"

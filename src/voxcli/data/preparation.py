@@ -17,6 +17,7 @@ from voxcli.errors import VoxError
 
 log = logging.getLogger(__name__)
 
+FEATURES = 2**32  # place of what a task draws: beyond those of augmentations
 LOUDEST = 2.0**32
 """More than integers of 32 bits reach that nobody has scaled; sums of their squares are finite in float32."""
 
@@ -35,12 +36,17 @@ def augmented(
     Each augmentation draws from a generator of its own, seeded by (seed, epoch, utterance id, place in the list): a
     change of its keys leaves what the others do as it was.
     """
-    identity = int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
     for place, augmentation in enumerate(augment):
-        rng = np.random.default_rng([seed % 2**63, epoch, identity, place])
+        rng = generator(name, place, seed=seed, epoch=epoch)
         if rng.random() < augmentation.p:
             audio = np.asarray(augmentation(audio, sampling_rate, rng), dtype=np.float32)
     return audio
+
+
+def generator(name: str, place: int, *, seed: int, epoch: int) -> np.random.Generator:
+    """The generator of what is drawn for one utterance in one epoch; `place` tells its several draws apart."""
+    identity = int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    return np.random.default_rng([seed % 2**63, epoch, identity, place])
 
 
 class Skip(Exception):
@@ -69,12 +75,20 @@ class Preparation:
         if self.limits is not None and (why := self.task.problem(utterance, self.limits, self.bundle)):
             raise Skip(f"{why} (after augmentation)" if self.augment else why)
         try:
-            return self.task.features(utterance, audio, self.bundle), duration
+            return self._features(utterance, audio), duration
         except VoxError as error:
             raise Skip(error.message) from error
         except Exception as error:  # one odd clip must not end a run; where all fail, the loader ends it
             log.debug("no features for %s", utterance.id, exc_info=True)
             raise Skip(f"no features: {type(error).__name__}: {error}") from error
+
+    def _features(self, utterance: Utterance, audio: NDArray[np.float32]) -> dict[str, Any]:
+        drawn = getattr(self.task, "drawn_features", None)
+        if drawn is None:
+            return self.task.features(utterance, audio, self.bundle)
+        rng = generator(utterance.id, FEATURES, seed=self.seed, epoch=self.epoch)
+        made: dict[str, Any] = drawn(utterance, audio, self.bundle, rng)
+        return made
 
     def audio(self, utterance: Utterance) -> NDArray[np.float32]:
         """Its samples (N,), augmented. Raises `Skip` where they cannot be read."""

@@ -20,8 +20,14 @@ def vox_register(registry: ComponentRegistry) -> None:
     add("augmentation", "gain", "voxcli.augment.gain:Gain", summary="louder or quieter")
     add("model", "whisper", "voxcli.models.whisper:Whisper", summary="Whisper, at 30 s or at the clip's length")
     add("model", "ctc", "voxcli.models.ctc:CTC", summary="every AutoModelForCTC architecture")
+    add(
+        "model", "pretraining", "voxcli.models.pretraining:Pretraining", summary="wav2vec 2.0, conformer: audio alone"
+    )
     add("task", "seq2seq", "voxcli.tasks.seq2seq:Seq2Seq", summary="speech to text with a decoder")
     add("task", "ctc", "voxcli.tasks.ctc:CTCTask", summary="speech to text without a decoder")
+    add("task", "pretraining", "voxcli.tasks.pretraining:PretrainingTask", summary="an encoder from audio alone")
+    add("decoder", "greedy", "voxcli.decoders.greedy:Greedy", summary="the most probable class of each frame")
+    add("decoder", "beam", "voxcli.decoders.beam:Beam", summary="the most probable text: prefix beam search")
     add("backend", "accelerate", "voxcli.backends.accelerate:Accelerate", summary="our loop; the default")
     add("backend", "transformers", "voxcli.backends.transformers:Transformers", summary="the transformers Trainer")
     add(

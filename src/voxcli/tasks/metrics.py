@@ -36,6 +36,10 @@ def character_error_rate(predictions: Sequence[str], references: Sequence[str]) 
 METRICS: dict[str, Metric] = {
     "wer": Metric(higher_is_better=False, compute=word_error_rate),
     "cer": Metric(higher_is_better=False, compute=character_error_rate),
+    "contrastive_loss": Metric(higher_is_better=False, compute=None),
+    "contrastive_accuracy": Metric(higher_is_better=True, compute=None),
+    "codevector_perplexity": Metric(higher_is_better=True, compute=None),
+    "diversity_loss": Metric(higher_is_better=False, compute=None),
 }
 
 

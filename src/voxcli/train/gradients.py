@@ -24,6 +24,8 @@ import torch
 
 from voxcli.engines.halving import forget, is_out_of_memory, release
 from voxcli.train import device, guard, mean, measured, precision, processes, randomness
+from voxcli.train.collapse import Collapse
+from voxcli.train.overview import Overview
 from voxcli.train.replay import Replay
 from voxcli.train.splitting import Part, Splitter
 
@@ -74,6 +76,8 @@ class Gradients:
         self._scale = 0.0  # power of two, decided at the first step
         self._overflows = 0  # steps in a row whose float16 gradient overflowed
         self._before_step = getattr(run.task, "before_step", None)
+        self._overview = Overview(run, self._tensors, alone=alone)
+        self._collapse = Collapse(run)
 
     def add(
         self,
@@ -95,7 +99,9 @@ class Gradients:
             self._before_step(run.bundle, run.state.step, run.total_steps)
         generators, statistics = randomness.capture(), randomness.statistics(model)
         parts = run.shortage.parts(step)
+        self._overview.begin()
         while True:
+            parts = self._overview.gathered(step, parts, bundle, autocast)
             figures = torch.zeros(2 + 2 * len(measured.names(run.task)), device=run.device)
             failure: tuple[int, str, str] | None = None
             for index, part in enumerate(parts):
@@ -163,7 +169,8 @@ class Gradients:
         if not tensors:
             return None
         with autocast():
-            return measured.measured_loss(self._run.task, bundle, device.move(tensors, self._run.device))
+            moved = device.move(tensors, self._run.device)
+            return measured.measured_loss(self._run.task, bundle, self._overview.added(moved))
 
     def factor(self, figures: torch.Tensor) -> torch.Tensor:
         """What turns the summed gradients into the gradient of the mean, a scalar on the device."""
@@ -195,7 +202,9 @@ class Gradients:
         self._taken = None  # its batches may go
         loss = math.nan if self.nothing else loss
         facts = {"loss": loss, "grad_norm": grad_norm, "audio_seconds": audio, "padded_seconds": padded}
-        return {**measured.averages(self._run.task, torch.tensor(values).view(-1, 2)), **facts}, asked > 0
+        found = measured.averages(self._run.task, torch.tensor(values).view(-1, 2))
+        self._collapse.seen(self._run.state.step + 1, found)
+        return {**found, **facts}, asked > 0
 
     def _examine(self, step: Step, kind: str, value: float) -> None:
         """Go back to where the step began, and find what made it not finite."""

@@ -34,6 +34,7 @@ def splits_of(
         recipe.holdout,
         limits=limits,
         splits=splits,
+        transcripts=getattr(recipe.task, "transcripts", True),
         listed=listed,
         progress=progress,
     )

@@ -131,7 +131,8 @@ class Data:
 
 def of_recipe(recipe: Recipe, context: Context) -> Data:
     """The data of a recipe."""
-    return Data(recipe.data, recipe.text, recipe.filter, recipe.holdout, context)
+    spoken = getattr(recipe.task, "transcripts", True)
+    return Data(recipe.data, recipe.text, recipe.filter, recipe.holdout, context, transcripts=spoken)
 
 
 def of_folder(path: Path, context: Context) -> Data:
