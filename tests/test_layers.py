@@ -20,7 +20,7 @@ LAYERS = [
     {"plugins"},
     {"recipe"},
     {"datasets", "augment", "models", "tasks", "backends", "engines", "exporters", "doctor/checks"},
-    {"audio", "text", "data", "memory", "train", "evaluate", "export", "transcribe", "doctor"},
+    {"audio", "text", "data", "memory", "train", "evaluate", "export", "transcribe", "doctor", "survey"},
     {"cli", "testing", "testing_models", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
