@@ -38,6 +38,7 @@ class Accelerate:
             "adam_beta1",
             "adam_beta2",
             "adam_epsilon",
+            "label_smoothing_factor",
             "max_grad_norm",
             "ema_decay",
             "batch_duration",

@@ -54,6 +54,7 @@ class Transformers:
             "adam_beta1",
             "adam_beta2",
             "adam_epsilon",
+            "label_smoothing_factor",
             "max_grad_norm",
             "ema_decay",
             "batch_duration",

@@ -8,6 +8,7 @@ heads) when it is saved and read back.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from voxcli.api import Bundle, Corpus, Limits, config
@@ -42,8 +43,12 @@ class Whisper:
     generation_task: Literal["transcribe", "translate"] | None = None
     """`translate` where the transcripts are English translations. None is `transcribe`. Not for .en checkpoints."""
     timestamps: float = 0.0
-    """Share of the training utterances that are learned with begin and end as timestamp tokens; a model that never sees
-    them forgets how to set them. Whisper itself was trained with about 0.5."""
+    """Share of the training utterances that are learned with timestamp tokens, of their segments where the data have
+    them, else of begin and end; a model that never sees them forgets how to set them. Whisper itself was trained with
+    about 0.5."""
+    previous_text: float = 0.0
+    """Share of the training utterances that are learned with what was said just before them as a prompt, where they
+    are stretches of one recording. The prompt is given, not learned."""
     freeze_encoder: bool = False
     """Train the decoder only: less memory, and the acoustic model stays as it is."""
     encoder_context: Literal["window", "clip"] = "window"
@@ -70,6 +75,11 @@ class Whisper:
     decoder_layerdrop: float | None = None
     """Share of decoder layers skipped in a training step."""
 
+    @functools.cached_property
+    def positions(self) -> int:
+        """Tokens that the decoder takes, a prompt included."""
+        return int(read_config(self.checkpoint).get("max_target_positions", 448))
+
     def limits(self) -> Limits:
         """Positions and window of the checkpoint, from its config.json. Raises `ModelError`."""
         sizes = read_config(self.checkpoint)
@@ -82,7 +92,7 @@ class Whisper:
             min_duration=0.0,  # every clip is filled up with silence
             max_duration=positions * FRAMES_PER_POSITION / MEL_RATE,
             stride=FRAMES_PER_POSITION * SAMPLING_RATE // MEL_RATE,
-            max_label_length=int(sizes.get("max_target_positions", 448)),
+            max_label_length=self.positions,
             n_parameters=count_parameters(self.checkpoint, "AutoModelForSpeechSeq2Seq"),
         )
 

@@ -7,6 +7,7 @@ other combination trains (tests/train/test_little_memory.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from voxcli.recipe.problems import Problems
@@ -29,11 +30,29 @@ def check(core: Mapping[str, Any], task: Any, problems: Problems) -> None:
         _quantized(quantization, problems)
     if train is not None:
         _precision(train, problems)
+        _smoothing(train, task, problems)
     if adapter is not None:
         in_bits = quantization is not None and (quantization.load_in_8bit or quantization.load_in_4bit)
         _adapter(adapter, in_bits, problems)
         _names(adapter, problems)
         _besides(adapter, getattr(task, "trained_with_adapter", ()), problems)
+
+
+def smoothed(task: Any, train: Any) -> Any:
+    """The task with the recipe's label smoothing, where it has any."""
+    if task is None or train is None or not hasattr(task, "label_smoothing_factor"):
+        return task
+    return replace(task, label_smoothing_factor=train.label_smoothing_factor)
+
+
+def _smoothing(train: Any, task: Any, problems: Problems) -> None:
+    factor, at = train.label_smoothing_factor, ("train", "label_smoothing_factor")
+    if not 0 <= factor < 1:
+        problems.add("R006", f"train.label_smoothing_factor is {factor}, expected 0 to below 1", "0.1 is usual", at)
+    elif factor and task is not None and not hasattr(task, "label_smoothing_factor"):
+        message = "label_smoothing_factor is set, and the loss of this task has no labels to smooth"
+        help = "remove it: CTC sums over alignments; smoothing is for models that predict one class at a time"
+        problems.add("R012", message, help, at)
 
 
 def _quantized(quantization: Any, problems: Problems) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Finding
 from voxcli.errors import PluginError, RecipeError, VoxError
-from voxcli.recipe import consistency, paths, schema
+from voxcli.recipe import combinations, consistency, paths, schema
 from voxcli.recipe.load import Tables, finish, load
 from voxcli.recipe.problems import Missing, Problems
 from voxcli.recipe.recipe import Recipe
@@ -110,6 +110,7 @@ class _Resolution:
         consistency.check(self.tables, core, self.classes.get("backend"), task, self.problems)
         if self.problems.errors:
             raise self._error()
+        task = combinations.smoothed(task, core["train"])
         resolved = self._resolved(name, seed, core, data, augment, model, backend)
         return Recipe(
             name=name,

@@ -167,6 +167,9 @@ class Train:
     """Decay of the second moment."""
     adam_epsilon: float = 1e-8
     """Added to the denominator."""
+    label_smoothing_factor: float = 0.0
+    """Share of each label that is spread evenly over all classes, in training (arXiv 1512.00567); 0.1 is usual. For
+    models that predict one class at a time: with a decoder, classifiers. The validation loss is not smoothed."""
     max_grad_norm: float = 1.0
     """Clip the gradient's norm; 0 leaves it."""
     ema_decay: float | None = None

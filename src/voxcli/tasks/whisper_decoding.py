@@ -6,6 +6,7 @@ cross-attention of the checkpoint's alignment heads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Decoding, Segment, Transcript, Word
@@ -23,9 +24,16 @@ _PREFIX = 4  # <|startoftranscript|><|language|><|task|><|notimestamps|>
 
 
 def decode(
-    bundle: Bundle, features: torch.Tensor, durations: list[float], decoding: Decoding, **more: Any
+    bundle: Bundle,
+    features: torch.Tensor,
+    durations: list[float],
+    decoding: Decoding,
+    *,
+    own: Sequence[int] | None = None,
+    **more: Any,
 ) -> list[Transcript]:
-    """Log-mel (B, C, T) and the clips' lengths in s -> B transcripts. `more` goes to `generate`.
+    """Log-mel (B, C, T) and the clips' lengths in s -> B transcripts. `own`: the tokens of the clips' languages, where
+    the data say them, -1 where they do not. `more` goes to `generate`.
 
     Raises `ModelError` for a language or task that the model does not have, and for word times without alignment heads.
     """
@@ -34,7 +42,7 @@ def decode(
     options = options_of(model, decoding) | more
     features = features.to(device_of(model), model.dtype)
     with quietly(), decoding_mode(model):
-        chosen = spoken(model, features, decoding)
+        chosen = spoken(model, features, decoding, own)
         if languages(model):
             options |= {"language": chosen, "task": decoding.task}
         if decoding.timestamps == "none" and "return_segments" not in more:
@@ -67,8 +75,8 @@ def options_of(model: Any, decoding: Decoding) -> dict[str, Any]:
     return options
 
 
-def spoken(model: Any, features: torch.Tensor, decoding: Decoding) -> list[str]:
-    """The language of each of B clips: the one asked for, the checkpoint's own, or the one the model hears.
+def spoken(model: Any, features: torch.Tensor, decoding: Decoding, own: Sequence[int] | None = None) -> list[str]:
+    """The language of each of B clips: the one asked for, the clip's own, the checkpoint's, or the one heard.
 
     Call it within `decoding_mode`.
     """
@@ -85,13 +93,18 @@ def spoken(model: Any, features: torch.Tensor, decoding: Decoding) -> list[str]:
                 "this model knows English only and cannot translate", help="take a multilingual checkpoint"
             )
         return ["en"] * n_clips
-    asked = decoding.language or getattr(model.generation_config, "language", None)
-    if asked is not None:
-        return [language_code(asked, table)] * n_clips
+    if decoding.language is not None:
+        return [language_code(decoding.language, table)] * n_clips
     codes = {number: code for code, number in table.items()}
+    known = [codes.get(number, "") for number in own or [-1] * n_clips]
+    if all(known):
+        return known
+    asked = getattr(model.generation_config, "language", None)
+    if asked is not None:
+        return [code or language_code(asked, table) for code in known]
     window = 2 * model.config.max_source_positions
     heard = model.detect_language(features[..., :window], generation_config=model.generation_config)
-    return [codes[int(number)] for number in heard]
+    return [code or codes[int(number)] for code, number in zip(known, heard, strict=True)]
 
 
 def _generate_segments(
