@@ -2,7 +2,7 @@
 
 Clips of similar length share a batch. Each epoch shifts the sort keys and the cuts a little, so that batches differ
 from epoch to epoch, and shuffles the batches; all of it follows from (seed, epoch). Each row is in exactly one batch of
-an epoch. The number of batches may differ a little between epochs.
+an epoch; where data sets have weights, in at most one (`voxcli.data.mixing`). The number of batches may differ a little between epochs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxcli.data import cutting
+from voxcli.data.mixing import Mix
 from voxcli.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ JITTER = 0.02  # the sort key is the duration times exp(u), |u| at most this: ne
 class DurationBatches:
     """Batches of at most `batch_duration` s of padded audio, or of `batch_size` clips, or both.
 
-    `durations`: s, shape (rows,). Give them as long as augmentation can make them (`lengthened`) where memory is tight.
+    `durations`: s, shape (rows,). `mix`: which rows an epoch takes; None: all. Give them as long as augmentation can make them (`lengthened`) where memory is tight.
     `padded` says how long the model makes a clip (`padding_of`); None: as long as it is. A clip longer than
     `batch_duration` is a batch of its own. Raises `DataError` for durations that are not known.
     """
@@ -44,6 +45,7 @@ class DurationBatches:
         seed: int,
         padded: Callable[[float], float] | None = None,
         max_padding: float = MAX_PADDING,
+        mix: Mix | None = None,
     ) -> None:
         self.durations = _known(durations)
         self._padded = padded
@@ -56,6 +58,7 @@ class DurationBatches:
         self._most = len(self.durations) + 1 if batch_size is None else batch_size
         self._seed = seed
         self._max_padding = max_padding
+        self.mix = mix
 
     def epoch(self, epoch: int, world: int = 1) -> list[Rows]:
         """The batches of an epoch, each an array of row numbers, in training order.
@@ -68,7 +71,11 @@ class DurationBatches:
             return []
         rng = np.random.default_rng([self._seed % 2**63, epoch])
         keys = self._lengths * np.exp(rng.uniform(-JITTER, JITTER, len(self._lengths)))
-        order = np.argsort(keys, kind="stable").astype(np.int64)
+        if self.mix is None:
+            order = np.argsort(keys, kind="stable").astype(np.int64)
+        else:
+            rows = self.mix.rows(epoch)
+            order = rows[np.argsort(keys[rows], kind="stable")]
         clips = self._lengths[order]
         if np.isinf(self._budget):  # exactly batch_size clips each; the one smaller batch stands anywhere
             rest = len(clips) % self._most

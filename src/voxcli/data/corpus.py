@@ -137,8 +137,9 @@ def list_split(
     datasets: Sequence[Dataset], split: Split, text: TextRules | None = None, *, progress: Progress = NULL
 ) -> Table:
     """Every row of a split in all data sets, its transcript after `[text]`, nothing left out. Raises `DataError`."""
-    found = [index(dataset, split, progress=progress) for dataset in datasets if _has(dataset, split)]
-    return join(found, normalize=normalizer(text or TextRules()), progress=progress)
+    numbers = [number for number, dataset in enumerate(datasets) if _has(dataset, split)]
+    found = [index(datasets[number], split, progress=progress) for number in numbers]
+    return join(found, normalize=normalizer(text or TextRules()), numbers=numbers, progress=progress)
 
 
 class _Reader:

@@ -86,9 +86,18 @@ class Strings(Sequence[str | None]):
 class Table:
     """Utterances of one split, with their transcripts after `[text]`."""
 
-    def __init__(self, sources: Sequence[Source], own: dict[str, pa.ChunkedArray], rows: Rows | None = None) -> None:
-        """`own` holds the columns that differ from the sources': the texts, and the ids where some had to change."""
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        own: dict[str, pa.ChunkedArray],
+        rows: Rows | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> None:
+        """`own` holds the columns that differ from the sources': the texts, and the ids where some had to change.
+        `numbers`: which data set of the recipe each source is of, counted from 0; None means in their order.
+        """
         self._sources = tuple(sources)
+        self._numbers = tuple(range(len(self._sources)) if numbers is None else numbers)
         self._own = own
         self._read: dict[str, pa.ChunkedArray] = {}
         self._starts = np.cumsum([0, *(len(source) for source in sources)])
@@ -96,7 +105,7 @@ class Table:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker process needs: the sources go as their paths, what was derived is derived again."""
-        kept = ("_sources", "_own", "_starts", "_rows")
+        kept = ("_sources", "_numbers", "_own", "_starts", "_rows")
         return {**{name: self.__dict__[name] for name in kept}, "_read": {}}
 
     def __len__(self) -> int:
@@ -111,6 +120,16 @@ class Table:
         every = [np.asarray(source.durations, dtype=np.float32) for source in self._sources]
         joined = np.concatenate([np.zeros(0, dtype=np.float32), *every])
         return joined[self._rows]
+
+    @property
+    def origins(self) -> NDArray[np.int64]:
+        """Which data set of the recipe each row is of, counted from 0, shape (rows,)."""
+        every = [
+            np.asarray(found, np.int64) if (found := getattr(source, "origins", None)) is not None
+            else np.full(len(source), number, np.int64)
+            for source, number in zip(self._sources, self._numbers, strict=True)
+        ]  # fmt: skip
+        return np.concatenate([np.zeros(0, np.int64), *every])[self._rows]
 
     @property
     def duration(self) -> float:
@@ -167,7 +186,7 @@ class Table:
         """Some rows, by a mask or by their numbers and in their order. Copies nothing but the selection."""
         chosen = np.asarray(chosen)
         rows = self._rows[chosen if chosen.dtype == np.bool_ else chosen.astype(np.int64)]
-        return Table(self._sources, self._own, rows)
+        return Table(self._sources, self._own, rows, self._numbers)
 
     def _column(self, name: str) -> pa.ChunkedArray:
         """A column over all rows of all sources; theirs are mapped, not copied."""
@@ -187,8 +206,14 @@ class Table:
         return digest.hexdigest()
 
 
-def join(sources: Sequence[Source], *, normalize: Callable[[str], str], progress: Progress = NULL) -> Table:
-    """One table of several indexed splits, in their order.
+def join(
+    sources: Sequence[Source],
+    *,
+    normalize: Callable[[str], str],
+    numbers: Sequence[int] | None = None,
+    progress: Progress = NULL,
+) -> Table:
+    """One table of several indexed splits, in their order; `numbers` as in `Table`.
 
     Where an id stands in two of them, the later one becomes "id@2", its data set's place in the recipe counted from 1.
     """
@@ -198,7 +223,7 @@ def join(sources: Sequence[Source], *, normalize: Callable[[str], str], progress
         own["id"] = _distinct(
             _chunked([source.column("id") for source in sources]), [len(source) for source in sources]
         )
-    return Table(sources, own)
+    return Table(sources, own, numbers=numbers)
 
 
 def _chunked(columns: Sequence[Any]) -> pa.ChunkedArray:

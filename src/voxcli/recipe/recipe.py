@@ -23,6 +23,8 @@ class Recipe:
     tables: dict[str, Any]
     """Every section with every key that has a value, as plain JSON-able tables; paths are absolute where they exist."""
     data: tuple[Dataset, ...]
+    weights: tuple[float, ...]
+    """How often an epoch takes from each data set, compared with the others."""
     filter: Filter
     text: TextRules
     holdout: Holdout

@@ -20,6 +20,7 @@ from voxcli.recipe.problems import Missing, Problems
 from voxcli.recipe.recipe import Recipe
 from voxcli.recipe.schema import CORE, OPTIONAL, SECTIONS, homes_of
 from voxcli.recipe.validate import defaults, validate, value
+from voxcli.recipe.weights import WEIGHT, check_weight, weights_of
 from voxcli.recipe.where import Key, dotted, shown
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class _Resolution:
             path=self.path,
             tables=resolved,
             data=tuple(data),
+            weights=weights_of(resolved["data"]) if data else (),
             augment=tuple(augment),
             model=model,
             model_type=self.values["model"]["type"],
@@ -218,7 +220,10 @@ class _Resolution:
         before = len(self.problems.errors)
         try:
             table.update(paths.located(cls, table, at, self.tables.places, self.problems))
-            keyed = {key: inner for key, inner in table.items() if key != "type"}
+            own = ("type", WEIGHT) if section == "data" else ("type",)
+            keyed = {key: inner for key, inner in table.items() if key not in own}
+            if section == "data":
+                check_weight(table, at, self.problems)
             complete = self.tables.complete
             made = validate(cls, keyed, at, self.problems, title=f"{title} {name}", complete=complete)
             if made is not None and len(self.problems.errors) == before:
@@ -262,7 +267,7 @@ class _Resolution:
         for section in SECTIONS:
             if isinstance(made[section], list):
                 tables = [
-                    {"type": table["type"], **defaults(one)}
+                    {key: table[key] for key in ("type", WEIGHT) if key in table} | defaults(one)
                     for table, one in zip(self.values.get(section, []), made[section], strict=True)
                 ]
                 if tables:

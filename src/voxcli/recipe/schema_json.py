@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voxcli.errors import PluginError
 from voxcli.recipe.schema import COMPONENT_SECTIONS, CORE, LISTS, SECTIONS
 from voxcli.recipe.validate import json_schema
+from voxcli.recipe.weights import SCHEMA, WEIGHT
 
 if TYPE_CHECKING:
     from voxcli.plugins.registry import Registration, Registry
@@ -61,7 +62,8 @@ def _choice(section: str, registry: Registry, definitions: dict[str, Any]) -> di
             continue
         made = _lifted(_table(cls), definitions)
         choice = {"const": name, "description": registration.summary or _about(cls)}
-        made["properties"] = {"type": choice, **made["properties"]}
+        core = {WEIGHT: SCHEMA} if section == "data" else {}
+        made["properties"] = {"type": choice, **core, **made["properties"]}
         made["description"] = _about(cls)
         if section in LISTS:
             made["required"] = ["type", *made.get("required", [])]

@@ -7,6 +7,7 @@ from typing import Any
 
 from voxcli.data.batches import padding_of, padding_share
 from voxcli.data.filters import Drop
+from voxcli.data.mixing import counted as mixed
 from voxcli.train.device import describe
 from voxcli.train.prepare import Ingredients
 
@@ -34,9 +35,10 @@ def plan(made: Ingredients) -> dict[str, Any]:
         "drops": [drop_table(drop) for drop in splits.drops],
         "characters": len(splits.corpus.characters),
         "unknown_characters": {name: dict(found) for name, found in splits.unknown_characters.items() if found},
+        "mix": mixed(made.batching.mix, splits.train.origins, splits.train.durations, recipe.weights),
         "batches": {
             "per_epoch": len(first),
-            "utterances": round(len(splits.train) / max(len(first), 1), 1),
+            "utterances": round(sum(map(len, first)) / max(len(first), 1), 1),
             "padding": round(padding_share(splits.train.durations, first, padded=padded), 4),
         },
         "steps": {
@@ -68,6 +70,11 @@ def lines(counted: dict[str, Any]) -> list[str]:
         (name, f"{split['utterances']:,} utterances, {clock(split['duration'])}")
         for name, split in counted["splits"].items()
     ]
+    if len({one["weight"] for one in counted["mix"]}) > 1:
+        for one in counted["mix"]:
+            taken = f"{one['an_epoch']:,} of {one['utterances']:,} utterances an epoch"
+            said = f"weight {one['weight']:g}: {taken}, {clock(one['seconds_an_epoch'])}, {one['share']:.0%}"
+            rows.append((f"data.{one['number']}", said))
     for drop in counted["drops"]:
         examples = ", ".join(drop["examples"])
         rows.append(

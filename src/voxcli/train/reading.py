@@ -9,6 +9,7 @@ from voxcli.api import Bundle, Limits, Split
 from voxcli.data.batches import DurationBatches, lengthened, padding_of
 from voxcli.data.corpus import Splits, load_splits
 from voxcli.data.filters import refused
+from voxcli.data.mixing import mix_of
 from voxcli.data.table import Table
 from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
@@ -66,4 +67,5 @@ def batching_of(recipe: Recipe, limits: Limits, splits: Splits) -> DurationBatch
         batch_size=recipe.train.per_device_train_batch_size,
         seed=recipe.seed,
         padded=padding_of(recipe.model, limits),
+        mix=mix_of(splits.train.origins, recipe.weights, seed=recipe.seed),
     )
