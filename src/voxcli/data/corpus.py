@@ -76,18 +76,21 @@ def load_splits(
     limits: Limits | None = None,
     splits: Sequence[Split] = SPLITS,
     transcripts: bool = True,
+    labels: bool = False,
     listed: Mapping[Split, Table] | None = None,
     progress: Progress = NULL,
 ) -> Splits:
     """The asked-for splits of all data sets together, in the recipe's order.
 
     `limits`: what the model takes; None leaves long and short clips in. `transcripts`: whether an utterance without
-    text is of no use. Which utterances a holdout takes does not depend on `splits`. `listed`: what `list_split` has
+    text is of no use; `labels`: whether one without a label is. Which utterances a holdout takes does not depend on `splits`. `listed`: what `list_split` has
     returned for some of them, so that they are not read again. Raises `DataError` where a source
     or the `exclude` file cannot be read, and where "train" is asked for and nothing is left of it.
     """
     rules, shares = text or TextRules(), holdout or Holdout()
-    checks = checks_of(filter or Filter(), limits=limits, transcripts=transcripts, unicode_form=rules.unicode_form)
+    checks = checks_of(
+        filter or Filter(), limits=limits, transcripts=transcripts, labels=labels, unicode_form=rules.unicode_form
+    )
     reader = _Reader(datasets, rules, checks, progress, listed or {})
     tables = {name: reader.table(name) for name in splits}
     hashes: dict[Split, Hashes] = {}

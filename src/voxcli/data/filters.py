@@ -85,6 +85,7 @@ def checks_of(
     *,
     limits: Limits | None = None,
     transcripts: bool = True,
+    labels: bool = False,
     unicode_form: Literal["NFC", "NFKC", "NFD", "NFKD"] = "NFC",
 ) -> list[Check]:
     """The checks that `[filter]` and the model ask for. Raises `DataError` where `exclude` cannot be read."""
@@ -92,6 +93,7 @@ def checks_of(
         *excluded(rules),
         Check("", "the audio cannot be used", _has_problem, _first_problem),
         *_named(rules),
+        *([Check("", "no label", lambda table: _mask(pc.is_null(table.column("label").array)))] if labels else []),
         *_texts(rules, transcripts, unicode_form),
         *_durations(rules, limits),
     ]

@@ -23,6 +23,8 @@ def vox_register(registry: ComponentRegistry) -> None:
     add(
         "model", "pretraining", "voxcli.models.pretraining:Pretraining", summary="wav2vec 2.0, conformer: audio alone"
     )
+    add("model", "classifier", "voxcli.models.classifier:Classifier", summary="every AutoModelForAudioClassification")
+    add("task", "classification", "voxcli.tasks.classification:ClassificationTask", summary="a recording to its class")
     add("task", "seq2seq", "voxcli.tasks.seq2seq:Seq2Seq", summary="speech to text with a decoder")
     add("task", "ctc", "voxcli.tasks.ctc:CTCTask", summary="speech to text without a decoder")
     add("task", "pretraining", "voxcli.tasks.pretraining:PretrainingTask", summary="an encoder from audio alone")

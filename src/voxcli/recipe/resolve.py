@@ -120,7 +120,7 @@ class _Resolution:
             tables=resolved,
             data=tuple(data),
             weights=weights_of(resolved["data"]) if data else (),
-            augment=tuple(augment),
+            augment=(*augment, *getattr(model, "augmentations", tuple)()),
             model=model,
             model_type=self.values["model"]["type"],
             task=task,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from voxcli.errors import UsageError
+from voxcli.tasks import classification_metrics
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Metric:
 
     higher_is_better: bool
     compute: Callable[[Sequence[Any], Sequence[Any]], float] | None
-    """(predictions, references) -> the score of them all: texts, or the labels that hold, a tuple for each recording.
+    """(predictions, references) -> the score of them all: texts, or classifications and the labels that hold.
     None: a figure of the task's loss (`Task.figures`), or the loss itself."""
 
 
@@ -36,6 +37,9 @@ def character_error_rate(predictions: Sequence[str], references: Sequence[str]) 
 METRICS: dict[str, Metric] = {
     "wer": Metric(higher_is_better=False, compute=word_error_rate),
     "cer": Metric(higher_is_better=False, compute=character_error_rate),
+    "accuracy": Metric(higher_is_better=True, compute=classification_metrics.accuracy),
+    "macro_f1": Metric(higher_is_better=True, compute=classification_metrics.macro_f1),
+    "mean_average_precision": Metric(higher_is_better=True, compute=classification_metrics.mean_average_precision),
     "contrastive_loss": Metric(higher_is_better=False, compute=None),
     "contrastive_accuracy": Metric(higher_is_better=True, compute=None),
     "codevector_perplexity": Metric(higher_is_better=True, compute=None),

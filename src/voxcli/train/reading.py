@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from math import inf
 
 from voxcli.api import Bundle, Limits, Split
 from voxcli.data.batches import DurationBatches, lengthened, padding_of
@@ -33,12 +34,18 @@ def splits_of(
         recipe.filter,
         recipe.text,
         recipe.holdout,
-        limits=limits,
+        limits=dataclasses.replace(limits, max_duration=inf) if cuts_long_clips(recipe) else limits,
         splits=splits,
+        labels=getattr(recipe.task, "learns", "text") == "label",
         transcripts=getattr(recipe.task, "transcripts", True),
         listed=listed,
         progress=progress,
     )
+
+
+def cuts_long_clips(recipe: Recipe) -> bool:
+    """Whether a clip beyond the model's window is cut, because no text has to fit it, and not left out."""
+    return bool(getattr(recipe.model, "cuts_long_clips", False))
 
 
 def usable(splits: Splits, recipe: Recipe, limits: Limits, bundle: Bundle, *, progress: Progress = NULL) -> Splits:

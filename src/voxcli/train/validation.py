@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voxcli.api import Prediction, Task, Transcript, Utterance
+from voxcli.api import Bundle, Prediction, Task, Transcript, Utterance
 from voxcli.data.batches import by_duration, padding_of
 from voxcli.data.loading import Batch, Loader
 from voxcli.engines.batching import shortest_input
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voxcli.train.run import Run
 
 Pair = tuple[Any, Any]
-"""A reference and what was predicted for it: texts, or the labels that hold."""
+"""A reference and what was predicted for it: texts, or the labels that hold and a classification."""
 
 LOSS_UTTERANCES = 128  # of the sample, for the loss: a second pass over all of it would say little more
 
@@ -83,11 +83,11 @@ def _predicts(run: Run) -> bool:
     return any(METRICS[name].compute is not None for name in run.metrics)
 
 
-def pair(task: Task, utterance: Utterance, prediction: Prediction) -> Pair:
-    """What a metric compares: the texts; of a classification the labels (`Task.reference`) with those chosen."""
+def pair(task: Task, utterance: Utterance, prediction: Prediction, bundle: Bundle) -> Pair:
+    """What a metric compares: the texts; the labels that hold (`Task.reference`) with a classification."""
     if isinstance(prediction, Transcript):
         return utterance.text or "", prediction.text
-    return task.reference(utterance), prediction.chosen  # type: ignore[attr-defined]
+    return task.reference(utterance, bundle), prediction  # type: ignore[attr-defined]
 
 
 def _looks(run: Run, pairs: list[Pair], *, blank: float | None) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _predictions(run: Run, rows: np.ndarray) -> dict[str, Pair]:
             ceiling=run.shortage.evaluation,
         ):
             _leave_if_asked(run)
-            found[utterance.id] = pair(run.task, utterance, prediction)
+            found[utterance.id] = pair(run.task, utterance, prediction, run.bundle)
     run.set_aside(skipped, split="validation", silent=True)
     return found
 
