@@ -16,11 +16,11 @@ import voxcli
 
 PACKAGE = Path(voxcli.__file__).parent
 LAYERS = [
-    {"errors", "api", "findings", "predictions", "progress", "sample"},
+    {"errors", "alphabet", "api", "findings", "predictions", "progress", "sample"},
     {"plugins"},
     {"recipe"},
-    {"datasets", "augment", "models", "tasks", "backends", "engines", "exporters", "doctor/checks"},
-    {"audio", "text", "data", "memory", "train", "evaluate", "export", "transcribe", "doctor", "survey"},
+    {"datasets", "augment", "models", "tasks", "decoders", "backends", "engines", "exporters", "doctor/checks"},
+    {"audio", "text", "data", "memory", "train", "evaluate", "export", "features", "transcribe", "doctor", "survey"},
     {"cli", "testing", "testing_models", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -33,6 +33,7 @@ COMMANDS = {
     "train": ("voxcli.cli.train:train", "Train a model as a recipe says."),
     "evaluate": ("voxcli.cli.evaluate:evaluate", "Score a model on a data set."),
     "transcribe": ("voxcli.cli.transcribe:transcribe", "Turn audio files into text."),
+    "features": ("voxcli.cli.features:features", "Write log-mel, MFCC, spectrograms or embeddings to a file."),
     "export": ("voxcli.cli.export:export", "Write a trained model in another format."),
     "recipe": ("voxcli.cli.recipe:app", "Check, show, list and write recipes."),
     "plugins": ("voxcli.cli.plugins:app", "Show what is installed, and what is broken."),
