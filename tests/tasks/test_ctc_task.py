@@ -235,7 +235,7 @@ def test_a_synthetic_recording_has_no_seams(bundles: dict[str, Bundle], monkeypa
     audio = np.append(audio, np.zeros(80, np.float32))  # the last frame's window of 400 samples
     batches: list[int] = []
 
-    def hear(task: Any, bundle: Any, audio: np.ndarray, some: list[Any]) -> list[tuple[Any, Any]]:
+    def hear(task: Any, bundle: Any, audio: np.ndarray, some: list[Any], decoding: Decoding) -> list[tuple[Any, Any]]:
         batches.append(len(some))
         of = [audio[one.begin : one.end - 80 : 320].astype(np.int32) for one in some]
         return [(frames, np.ones(len(frames), np.float32)) for frames in of]
@@ -249,8 +249,10 @@ def test_a_synthetic_recording_has_no_seams(bundles: dict[str, Bundle], monkeypa
     assert all(one.end <= other.start for one, other in itertools.pairwise(words))
 
 
-def test_a_real_model_in_windows_is_the_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoder", [None, {"type": "beam", "beam_width": 4}], ids=["greedy", "beam"])
+def test_a_real_model_in_windows_is_the_whole(tmp_path: Path, decoder: dict[str, Any] | None) -> None:
     """Convolutions and no attention see 1.3 s: with that much overlap the windows give what the whole gives."""
+    decoding = Decoding(timestamps="word", decoder=decoder)
     folder = tiny_ctc(tmp_path, num_hidden_layers=0, num_conv_pos_embeddings=16)
     bundle = CTC(checkpoint=str(folder)).build(Corpus("", (), 0, 0.0))
     bundle.processor.feature_extractor.do_normalize = False
@@ -258,9 +260,9 @@ def test_a_real_model_in_windows_is_the_whole(tmp_path: Path) -> None:
     whole = TASK.predict(
         bundle,
         TASK.collate([TASK.features(utterance(None), audio, bundle)], bundle),
-        Decoding(timestamps="word"),
+        decoding,
     )[0]
-    windowed = ctc_windows.transcribe(TASK, bundle, audio, Decoding(timestamps="word"), window=3.0, context=0.5)
+    windowed = ctc_windows.transcribe(TASK, bundle, audio, decoding, window=3.0, context=0.5)
     assert len(whole.text) > 50
     assert windowed.text == whole.text
     assert [segment.text for segment in windowed.segments] == [segment.text for segment in whole.segments]

@@ -10,6 +10,7 @@ import typer
 
 from voxcli.api import Split
 from voxcli.cli import console
+from voxcli.cli.decoder import Decoder, with_decoder
 
 if TYPE_CHECKING:
     from voxcli.api import Decoding
@@ -42,6 +43,7 @@ def evaluate(
     task: Annotated[TaskName | None, typer.Option("--task", help="What a multilingual model does.")] = None,
     num_beams: Beams = None,
     max_new_tokens: Tokens = None,
+    decoder: Decoder = None,
     batch_duration: BatchDuration = 120.0,
     device: Device = None,
     num_workers: Annotated[int, typer.Option("--num-workers", min=0, help="Threads that read audio.")] = 2,
@@ -72,7 +74,7 @@ def evaluate(
     of = target(data, run_of(Path(model)), model=model)
     opened = open_model(model, device=device)
     out = output_dir or place(model, opened.folder, of, split)
-    decoding = changed(opened.decoding, language, task, num_beams, max_new_tokens)
+    decoding = with_decoder(changed(opened.decoding, language, task, num_beams, max_new_tokens), decoder)
     table, notes = split_of(of, split, text=opened.text, progress=progress)
     for note in notes:
         say(note)

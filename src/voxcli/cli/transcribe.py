@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from voxcli.cli import console
+from voxcli.cli.decoder import Decoder, with_decoder
 from voxcli.cli.evaluate import BatchDuration, Beams, Device, Language, TaskName, Tokens, changed
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
@@ -53,6 +54,7 @@ def transcribe(
     ] = None,
     num_beams: Beams = None,
     max_new_tokens: Tokens = None,
+    decoder: Decoder = None,
     batch_duration: BatchDuration = 120.0,
     device: Device = None,
     engine: Annotated[str, typer.Option("--engine", help="The runtime.")] = "transformers",
@@ -97,6 +99,7 @@ def transcribe(
     decoding = changed(
         opened.decoding, language, task, num_beams, max_new_tokens, timestamps=times, long_audio=long_audio
     )
+    decoding = with_decoder(decoding, decoder)
     console.say(f"decoding: {describe(decoding)}")
     report = _Report(plan, json=json)
     for result in run(plan.todo, opened, decoding=decoding, progress=console.progress()):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from voxcli.api import Decoding, Transcript, Utterance
+from voxcli.decoders.opening import check
 from voxcli.engines.batching import collate, fits, inference, long_enough, pack, shortest_input, transcripts
 from voxcli.engines.ceiling import Ceiling, Size
 from voxcli.engines.halving import Halving, advice
@@ -48,6 +49,7 @@ class TransformersEngine:
         size. None stands for a recording that does not fit alone.
         """
         bundle, task = self.model.bundle, self.model.task
+        check(task, bundle, decoding)
         durations = [len(clip) / self.sampling_rate for clip in audio]
         short = [index for index, clip in enumerate(audio) if fits(clip, self._limits)]
         shortest = shortest_input(bundle, self._limits)

@@ -15,6 +15,7 @@ import numpy as np
 
 from voxcli.api import Bundle, Decoding, Limits, Task, Transcript, Utterance
 from voxcli.audio.decode import read_utterance
+from voxcli.decoders.opening import check
 from voxcli.engines.batching import collate, fits, inference, long_enough, pack, shortest_input, transcripts
 from voxcli.engines.ceiling import Ceiling, Size
 from voxcli.engines.halving import Halving, advice
@@ -77,6 +78,7 @@ def predict(
     that does not fit alone is left out like one that cannot be read. `told` hears of each; without it `progress` says
     so once.
     """
+    check(task, bundle, decoding)
     limits = bundle.family.limits()
     light = bundle.replace(model=None)
     rows = np.arange(len(table)) if indices is None else np.asarray(indices, dtype=np.int64)

@@ -15,6 +15,11 @@ SHOWN_CONFUSIONS = 10
 def describe(decoding: Decoding) -> str:
     """The decoding configuration in one line."""
     parts = ["greedy" if decoding.num_beams == 1 else f"{decoding.num_beams} beams"]
+    if decoding.decoder is not None:
+        named = [
+            f"{key} {value}" for key, value in decoding.decoder.items() if key != "type" and value not in ([], None)
+        ]
+        parts = [" ".join([f"decoder {decoding.decoder['type']}", f"({', '.join(named)})" if named else ""]).strip()]
     parts.append(f"language {decoding.language}" if decoding.language else "language as the model has it")
     if decoding.task != "transcribe":
         parts.append(decoding.task)

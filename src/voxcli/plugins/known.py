@@ -5,7 +5,7 @@ Kept by hand; a name moves here when its package is on PyPI.
 
 from __future__ import annotations
 
-_KNOWN: dict[tuple[str, str], str] = {}
+_KNOWN: dict[tuple[str, str], str] = {("decoder", "lm"): "vox-lm"}
 
 
 def distribution_of(kind: str, name: str) -> str | None:

@@ -72,6 +72,14 @@ def check(tables: Tables, core: Mapping[str, Any], backend: type | None, task: A
         _supported(core["train"], backend, tables.values, problems)
     if task is not None and core["evaluate"] is not None:
         _metrics(core["evaluate"], task, problems)
+    if task is not None and "decoder" in tables.values and not hasattr(task, "check_decoding"):
+        message = "[decoder] reads the frames of a CTC model, and this model is none"
+        problems.add(
+            "R016",
+            message,
+            "remove [decoder]; num_beams of [evaluate] is for models that write token by token",
+            ("decoder",),
+        )
 
 
 def own_findings(component: Any, at: Key, problems: Problems) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxcli.api import Augmentation, Backend, Dataset, Decoding, Finding, ModelFamily, Task
+from voxcli.api import Augmentation, Backend, Dataset, Decoder, Decoding, Finding, ModelFamily, Task
 from voxcli.recipe.schema import Adapter, Evaluate, Filter, Holdout, Quantization, TextRules, Train
 from voxcli.recipe.where import Key, Place
 
@@ -38,6 +38,8 @@ class Recipe:
     backend: Backend
     train: Train
     evaluate: Evaluate
+    decoder: Decoder | None = None
+    """What reads the frames of a CTC model; None: the most probable class of each."""
     warnings: tuple[Finding, ...] = ()
     """What is worth telling and stops nothing."""
     places: Mapping[Key, Place] = field(default_factory=dict, repr=False, compare=False)
@@ -53,4 +55,5 @@ class Recipe:
             no_repeat_ngram_size=self.evaluate.no_repeat_ngram_size,
             language=model.get("language"),
             task="translate" if translates else "transcribe",
+            decoder=self.tables.get("decoder"),
         )

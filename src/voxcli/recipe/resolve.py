@@ -99,6 +99,7 @@ class _Resolution:
         self._unknown_sections()
         name, seed = self._name(), self._seed()
         core = {section: self._core(section, cls) for section, cls in CORE.items()}
+        core["decoder"] = self._component("decoder", ("decoder",)) if "decoder" in self.values else None
         data = self._list("data")
         augment = self._list("augment")
         model = self._component("model", ("model",))

@@ -9,7 +9,13 @@ from typing import Any, Literal
 
 from voxcli.api import config, field
 
-COMPONENT_SECTIONS = {"data": "dataset", "augment": "augmentation", "model": "model", "backend": "backend"}
+COMPONENT_SECTIONS = {
+    "data": "dataset",
+    "augment": "augmentation",
+    "model": "model",
+    "backend": "backend",
+    "decoder": "decoder",
+}
 LISTS = ("data", "augment")  # sections written with double brackets
 TOP_KEYS = ("name", "seed", "extends", "unset")
 
@@ -240,7 +246,7 @@ CORE: dict[str, type] = {
     "evaluate": Evaluate,
 }
 OPTIONAL = ("quantization", "adapter")  # absent means: not done; every other core section has its defaults
-SECTIONS = ("data", "filter", "text", "holdout", "augment", "model", *OPTIONAL, "backend", "train", "evaluate")
+SECTIONS = ("data", "filter", "text", "holdout", "augment", "model", *OPTIONAL, "backend", "train", "evaluate", "decoder")
 """Every section, in the order in which a recipe is read and written."""
 
 

@@ -105,16 +105,23 @@ class CTCTask:
         return total, batch["label_lengths"].sum().to(total.device)
 
     def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> list[Transcript]:
-        """B transcripts: the most probable class of each frame, repeats joined, blanks dropped."""
-        from voxcli.tasks.ctc_greedy import frame_classes, transcript
+        """B transcripts: the most probable class of each frame, repeats joined, blanks dropped; or what `[decoder]`
+        makes of the probabilities.
+        """
+        from voxcli.tasks.ctc_decoding import frames_of, transcript_of
 
         rate = bundle.processor.feature_extractor.sampling_rate
         durations = [int(n_samples) / rate for n_samples in batch["n_samples"]]
-        found = frame_classes(bundle, self.prepared(bundle, batch), batch["frames"])
+        found = frames_of(bundle, self.prepared(bundle, batch), batch["frames"], decoding)
         return [
-            transcript(classes, probabilities, bundle, decoding, duration)
-            for (classes, probabilities), duration in zip(found, durations, strict=True)
+            transcript_of(frames, bundle, decoding, duration) for frames, duration in zip(found, durations, strict=True)
         ]
+
+    def check_decoding(self, bundle: Bundle, decoding: Decoding) -> None:
+        """Open the decoder before it is needed. Raises `VoxError` where it does not fit the model's alphabet."""
+        from voxcli.tasks.ctc_decoding import check
+
+        check(bundle, decoding)
 
     def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Transcript:
         """One recording of any length, in overlapping windows; memory does not grow with its length."""

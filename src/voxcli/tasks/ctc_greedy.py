@@ -6,10 +6,10 @@ a token in few frames, often late ones, so words appear shorter than they are sp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from voxcli.alphabet import Emission
 from voxcli.api import Bundle, Decoding, Segment, Transcript, Word
 from voxcli.tasks.wrapped import decoding_mode, unwrapped
 
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 PAUSE = 0.8  # s without a token that ends a segment
 LONGEST_SEGMENT = 12.0  # s
 _SPACES = ("|", "▁", "Ġ")  # what tokenizers write for the space
-
-
-@dataclass(frozen=True, slots=True)
-class Emission:
-    """One token and the frames that carry it, [start, end)."""
-
-    token: int
-    start: int
-    end: int
-    probability: float
 
 
 def frame_classes(
@@ -75,11 +65,18 @@ def transcript(
     silent = [i for i in (tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None]
     classes = np.where(np.isin(classes, silent), blank, classes)  # <unk> is nothing one can read
     text = " ".join(tokenizer.decode(classes.tolist()).split())
+    return with_times(text, emissions(classes, probabilities, blank), bundle, decoding, duration)
+
+
+def with_times(
+    text: str, tokens: Iterable[Emission], bundle: Bundle, decoding: Decoding, duration: float
+) -> Transcript:
+    """A text and the tokens it was made of -> a transcript with the times that were asked for."""
     if decoding.timestamps == "none":
         return Transcript(text=text, language=decoding.language, duration=duration)
     limits = bundle.family.limits()
     seconds = limits.stride / limits.sampling_rate
-    words = words_of(list(emissions(classes, probabilities, blank)), text, tokenizer, seconds, duration)
+    words = words_of(list(tokens), text, bundle.processor.tokenizer, seconds, duration)
     segments = segments_of(words, keep_words=decoding.timestamps == "word")
     return Transcript(text=text, segments=segments, language=decoding.language, duration=duration)
 

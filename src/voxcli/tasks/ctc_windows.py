@@ -1,19 +1,19 @@
 """A recording of any length -> its transcript by a CTC model, in overlapping windows and bounded memory.
 
 Windows begin on whole frames, so frame j of a window is frame begin / stride + j of the recording. Of each window only
-the frames without the overlap are kept; they are joined *before* repeats are collapsed, so nothing is doubled or lost
-at a seam: a token that lies across it is one token.
+the frames without the overlap are kept; they are joined *before* repeats are collapsed or a decoder searches, so
+nothing is doubled or lost at a seam: a token that lies across it is one token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voxcli.api import Bundle, Decoding, Transcript, Utterance
 from voxcli.engines.halving import Halving, whole
-from voxcli.tasks.ctc_greedy import frame_classes, transcript
+from voxcli.tasks.ctc_decoding import Frames, frames_of, transcript_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,22 +69,21 @@ def transcribe(
     if len(audio) < least:
         audio = np.pad(audio, (0, least - len(audio)))
     all_windows = list(windows(len(audio), limits.stride, rate, window=window, context=context))
-    classes: list[np.ndarray] = []
-    probabilities: list[np.ndarray] = []
-    halving: Halving[Window, tuple[Any, Any]] = Halving(lambda some: _run(task, bundle, audio, some))
+    kept: list[Frames] = []
+    halving: Halving[Window, Frames] = Halving(lambda some: _run(task, bundle, audio, some, decoding))
     for at in range(0, len(all_windows), WINDOWS_AT_ONCE):
         some = all_windows[at : at + WINDOWS_AT_ONCE]
         found = whole(halving(some, [(one.end - one.begin) / rate for one in some]))
-        for one, (of_frames, certain) in zip(some, found, strict=True):
-            classes.append(of_frames[one.first : one.last])
-            probabilities.append(certain[one.first : one.last])
-    return transcript(np.concatenate(classes), np.concatenate(probabilities), bundle, decoding, duration)
+        for one, frames in zip(some, found, strict=True):
+            kept.append(tuple(array[one.first : one.last] for array in frames))
+    whole_length = tuple(np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return transcript_of(whole_length, bundle, decoding, duration)
 
 
-def _run(task: CTCTask, bundle: Bundle, audio: np.ndarray, some: list[Window]) -> list[tuple[Any, Any]]:
+def _run(task: CTCTask, bundle: Bundle, audio: np.ndarray, some: list[Window], decoding: Decoding) -> list[Frames]:
     items = [task.features(Utterance(id="recording", audio=_unread), audio[w.begin : w.end], bundle) for w in some]
     batch = task.collate(items, bundle)
-    return frame_classes(bundle, task.prepared(bundle, batch), batch["frames"])
+    return frames_of(bundle, task.prepared(bundle, batch), batch["frames"], decoding)
 
 
 def _unread() -> tuple[np.ndarray, int]:

@@ -19,6 +19,7 @@ from voxcli.api import Bundle, Limits, Split
 from voxcli.data.batches import DurationBatches
 from voxcli.data.corpus import Splits
 from voxcli.data.table import Table
+from voxcli.decoders.opening import check as check_decoding
 from voxcli.errors import TrainingError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.render import toml
@@ -76,6 +77,7 @@ def gather(recipe: Recipe, *, listed: Mapping[Split, Table] | None = None, progr
         device=where,
         seed=recipe.seed,
     )
+    check_decoding(recipe.task, bundle, recipe.decoding())
     splits = usable(splits, recipe, limits, bundle, progress=progress)
     batching = batching_of(recipe, limits, splits)
     world = processes.world()
