@@ -16,11 +16,24 @@ import voxcli
 
 PACKAGE = Path(voxcli.__file__).parent
 LAYERS = [
-    {"errors", "alphabet", "api", "findings", "predictions", "progress", "sample"},
+    {"errors", "alphabet", "api", "findings", "others", "predictions", "progress", "sample"},
     {"plugins"},
     {"recipe"},
     {"datasets", "augment", "models", "tasks", "decoders", "backends", "engines", "exporters", "doctor/checks"},
-    {"audio", "text", "data", "memory", "train", "evaluate", "export", "features", "transcribe", "doctor", "survey"},
+    {
+        "audio",
+        "text",
+        "data",
+        "memory",
+        "train",
+        "evaluate",
+        "export",
+        "features",
+        "preview",
+        "transcribe",
+        "doctor",
+        "survey",
+    },
     {"cli", "testing", "testing_models", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -18,6 +18,7 @@ import pluggy
 
 from voxcli.alphabet import Alphabet, Emission
 from voxcli.findings import Check, Finding, Fix
+from voxcli.others import Others
 from voxcli.predictions import Classification, Prediction, Segment, Transcript, Word
 
 if TYPE_CHECKING:
@@ -190,7 +191,10 @@ class Dataset(Protocol):
 class Augmentation(Protocol):
     """A change of training audio. The core applies it with probability `p`, in the recipe's order. Optional beyond the
     methods below: `shortest(duration) -> float`, the shortest that a clip of `duration` s can become; without it a clip
-    counts as never shortened.
+    counts as never shortened. `idle(sampling_rate) -> str | None` says why its keys change nothing, where they do not.
+    `scales_time: ClassVar[bool]` is True where a change of length is one of speed: times of segments then follow.
+    `blend(utterance, audio, sampling_rate, rng, others) -> (audio, utterance)` is called instead where it is there: it
+    may play other utterances of the training split (`Others`) and may change the text.
     """
 
     p: float
@@ -370,6 +374,7 @@ __all__ = [
     "Fix",
     "Limits",
     "ModelFamily",
+    "Others",
     "Prediction",
     "Segment",
     "Split",

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from voxcli.augment.noise import Noise, files_in
+from voxcli.augment.noise import Noise
+from voxcli.augment.recordings import files_in
 from voxcli.errors import DataError
 
 RATE = 16000

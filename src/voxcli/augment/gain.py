@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from voxcli.api import Finding, config
+from voxcli.augment import bounds, draws
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +25,7 @@ class Gain:
         """(N,) -> (N,)."""
         import numpy as np
 
-        low, high = sorted(self.gain_db)
-        factor = 10.0 ** (rng.uniform(low, high) / 20.0)
+        factor = 10.0 ** (draws.between(self.gain_db, rng) / 20.0)
         peak = float(np.abs(audio).max(initial=0.0))
         if factor > 1.0 and peak > 0.0:
             factor = max(1.0, min(factor, 1.0 / peak))
@@ -35,7 +35,11 @@ class Gain:
         """The level changes, the length does not."""
         return duration
 
+    def idle(self, sampling_rate: int) -> str | None:
+        """Nothing is gained."""
+        return "gain_db is 0 dB" if not any(self.gain_db) else None
+
     def findings(self) -> Iterator[Finding]:
-        """A share that is none."""
-        if not 0.0 <= self.p <= 1.0:
-            yield Finding("error", f"p = {self.p:g} is no share", "between 0 (never) and 1 (always)", path=("p",))
+        """A share that is none; gains that leave nothing."""
+        yield from bounds.share(self.p)
+        yield from bounds.within("gain_db", self.gain_db, -80, 80, "-12 to 6 is usual", unit="dB")

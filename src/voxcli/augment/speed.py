@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding, config
+from voxcli.augment import bounds, draws
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 @config
 class Speed:
     """Plays the audio at another speed. The text stays the same. Slow clips need room: 1 / factor times as much."""
+
+    scales_time: ClassVar[bool] = True
 
     p: float = 1.0
     """Share of the training utterances that draw a factor; a drawn 1.0 changes nothing."""
@@ -28,8 +31,7 @@ class Speed:
         import soxr
 
         if self.factor_range is not None:
-            low, high = sorted(self.factor_range)
-            factor = float(rng.uniform(low, high))
+            factor = draws.between(self.factor_range, rng)
         else:
             factor = self.factors[int(rng.integers(len(self.factors)))]
         if factor == 1.0 or not len(audio):
@@ -47,15 +49,15 @@ class Speed:
         quickest = max(self.factor_range if self.factor_range is not None else self.factors)
         return duration / max(quickest, 1.0)
 
+    def idle(self, sampling_rate: int) -> str | None:
+        """Nothing is played at another speed."""
+        return "every factor is 1.0" if set(self.factor_range or self.factors) == {1.0} else None
+
     def findings(self) -> Iterator[Finding]:
         """A share that is none; factors that are no speed."""
-        if not 0.0 <= self.p <= 1.0:
-            yield Finding("error", f"p = {self.p:g} is no share", "between 0 (never) and 1 (always)", path=("p",))
+        yield from bounds.share(self.p)
         key = "factors" if self.factor_range is None else "factor_range"
         factors = self.factors if self.factor_range is None else self.factor_range
         if not factors:
             yield Finding("error", "factors is empty", "for example factors = [0.9, 1.0, 1.1]", path=(key,))
-        for factor in factors:
-            if not 0.25 <= factor <= 4.0:
-                message = f"{key} holds {factor:g}, expected 0.25 to 4"
-                yield Finding("error", message, "0.9 to 1.1 still sounds like speech", path=(key,))
+        yield from bounds.within(key, factors, 0.25, 4, "0.9 to 1.1 still sounds like speech")

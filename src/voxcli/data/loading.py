@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from voxcli.api import Augmentation, Bundle, Limits, Task
+from voxcli.data.others import OthersOf
 from voxcli.data.preparation import Preparation, Skip
 from voxcli.data.table import Table
 from voxcli.errors import DataError, TrainingError, VoxError
@@ -97,7 +98,16 @@ class Loader:
         self._source = _Batches(
             table,
             list(batches),
-            Preparation(task, bundle.replace(model=None), tuple(augment), sampling_rate, seed, epoch, limits),
+            Preparation(
+                task,
+                bundle.replace(model=None),
+                tuple(augment),
+                sampling_rate,
+                seed,
+                epoch,
+                limits,
+                OthersOf(table, sampling_rate) if augment else None,
+            ),
             refill,
             padded,
         )

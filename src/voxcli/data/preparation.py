@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.api import Augmentation, Bundle, Limits, Task, Utterance
+from voxcli.api import Augmentation, Bundle, Limits, Others, Task, Utterance
 from voxcli.audio.decode import read_utterance
-from voxcli.errors import VoxError
+from voxcli.augment.segments import moved
+from voxcli.errors import DataError, VoxError
 
 log = logging.getLogger(__name__)
 
@@ -22,31 +23,77 @@ LOUDEST = 2.0**32
 """More than integers of 32 bits reach that nobody has scaled; sums of their squares are finite in float32."""
 
 
-def augmented(
+@dataclass(frozen=True)
+class Step:
+    """A clip before and after one augmentation of the list."""
+
+    augmentation: Augmentation
+    applied: bool
+    """Whether the draw let it through."""
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
+    utterance: Utterance
+    """With the text that it now has."""
+
+
+def steps(
+    utterance: Utterance,
     audio: NDArray[np.float32],
-    name: str,
     augment: Sequence[Augmentation],
     *,
     sampling_rate: int,
     seed: int,
     epoch: int,
-) -> NDArray[np.float32]:
-    """Audio (N,) after each augmentation that its draw lets through, (M,).
+    others: Others | None = None,
+    always: bool = False,
+) -> Iterator[Step]:
+    """Audio (N,) through each augmentation that its draw lets through; with `always`, through each.
 
     Each augmentation draws from a generator of its own, seeded by (seed, epoch, utterance id, place in the list): a
-    change of its keys leaves what the others do as it was.
+    change of its keys leaves what the rest do as it was. Raises `DataError` where one mixes and there are no `others`.
     """
     for place, augmentation in enumerate(augment):
-        rng = generator(name, place, seed=seed, epoch=epoch)
-        if rng.random() < augmentation.p:
-            audio = np.asarray(augmentation(audio, sampling_rate, rng), dtype=np.float32)
-    return audio
+        rng = generator(utterance.id, place, seed=seed, epoch=epoch)
+        before, applied = audio, bool(rng.random() < augmentation.p) or always
+        if applied:
+            audio, utterance = _changed(augmentation, utterance, audio, sampling_rate, rng, others)
+        yield Step(augmentation, applied, before, audio, utterance)
 
 
 def generator(name: str, place: int, *, seed: int, epoch: int) -> np.random.Generator:
     """The generator of what is drawn for one utterance in one epoch; `place` tells its several draws apart."""
     identity = int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
     return np.random.default_rng([seed % 2**63, epoch, identity, place])
+
+
+def _changed(
+    augmentation: Augmentation,
+    utterance: Utterance,
+    audio: NDArray[np.float32],
+    sampling_rate: int,
+    rng: np.random.Generator,
+    others: Others | None,
+) -> tuple[NDArray[np.float32], Utterance]:
+    blend = getattr(augmentation, "blend", None)
+    if blend is None:
+        changed = augmentation(audio, sampling_rate, rng)
+    elif others is None:
+        kind = type(augmentation).__name__
+        raise DataError(
+            f"the augmentation {kind} mixes utterances, and these data cannot be read in any order",
+            help="data that are not streamed, or noise from a folder",
+        )
+    else:
+        changed, utterance = blend(utterance, audio, sampling_rate, rng, others)
+    changed = np.asarray(changed, dtype=np.float32)
+    if changed.ndim != 1:
+        raise ValueError(f"{type(augmentation).__name__} returned samples of shape {changed.shape}, expected (M,)")
+    if blend is None and utterance.segments and len(changed) != len(audio):
+        scales = getattr(augmentation, "scales_time", False) and len(audio)
+        utterance = utterance.replace(
+            segments=moved(utterance.segments, factor=len(changed) / len(audio)) if scales else ()
+        )
+    return changed, utterance
 
 
 class Skip(Exception):
@@ -64,10 +111,12 @@ class Preparation:
     seed: int
     epoch: int
     limits: Limits | None
+    others: Others | None = None
+    """The training split, where an augmentation may mix."""
 
     def item(self, utterance: Utterance) -> tuple[dict[str, Any], float]:
         """The features of an utterance and its duration, s. Raises `Skip` with the reason."""
-        audio = self.audio(utterance)
+        audio, utterance = self.heard(utterance)
         if why := unusable(audio):
             raise Skip(f"{why} (after augmentation)" if self.augment else why)
         duration = len(audio) / self.sampling_rate
@@ -90,8 +139,8 @@ class Preparation:
         made: dict[str, Any] = drawn(utterance, audio, self.bundle, rng)
         return made
 
-    def audio(self, utterance: Utterance) -> NDArray[np.float32]:
-        """Its samples (N,), augmented. Raises `Skip` where they cannot be read."""
+    def heard(self, utterance: Utterance) -> tuple[NDArray[np.float32], Utterance]:
+        """Its samples (N,), augmented, and what is said in them. Raises `Skip` where they cannot be read."""
         return self._augment(self._read(utterance), utterance)
 
     def _read(self, utterance: Utterance) -> NDArray[np.float32]:
@@ -105,23 +154,25 @@ class Preparation:
             raise Skip("its audio is empty")
         return audio
 
-    def _augment(self, audio: NDArray[np.float32], utterance: Utterance) -> NDArray[np.float32]:
+    def _augment(self, audio: NDArray[np.float32], utterance: Utterance) -> tuple[NDArray[np.float32], Utterance]:
         try:
-            changed = augmented(
+            for step in steps(
+                utterance,
                 audio,
-                utterance.id,
                 self.augment,
                 sampling_rate=self.sampling_rate,
                 seed=self.seed,
                 epoch=self.epoch,
-            )
+                others=self.others,
+            ):
+                audio, utterance = step.after, step.utterance
         except VoxError:
             raise
         except Exception as error:  # a plugin's code on this one clip
             raise Skip(f"augmentation failed: {type(error).__name__}: {error}") from error
-        if not len(changed):
+        if not len(audio):
             raise Skip("augmentation left no audio")
-        return changed
+        return audio, utterance
 
 
 def unusable(audio: NDArray[np.float32]) -> str | None:

@@ -18,11 +18,32 @@ def vox_register(registry: ComponentRegistry) -> None:
     add("augmentation", "noise", "voxcli.augment.noise:Noise", summary="background noise at a drawn SNR")
     add("augmentation", "speed", "voxcli.augment.speed:Speed", summary="faster or slower, pitch follows")
     add("augmentation", "gain", "voxcli.augment.gain:Gain", summary="louder or quieter")
+    add("augmentation", "reverb", "voxcli.augment.reverb:Reverb", summary="rooms, measured or computed")
+    add(
+        "augmentation",
+        "time-stretch",
+        "voxcli.augment.time_stretch:TimeStretch",
+        summary="faster or slower, pitch kept",
+    )
+    add("augmentation", "pitch", "voxcli.augment.pitch:Pitch", summary="higher or lower, length kept")
+    add("augmentation", "clipping", "voxcli.augment.clipping:Clipping", summary="peaks cut off")
+    add("augmentation", "low-pass", "voxcli.augment.low_pass:LowPass", summary="nothing above a drawn frequency")
+    add("augmentation", "telephone", "voxcli.augment.telephone:Telephone", summary="300 to 3400 Hz, G.711")
+    add("augmentation", "codec", "voxcli.augment.codec:Codec", summary="MP3, Opus, Vorbis, GSM and back")
+    add("augmentation", "time-mask", "voxcli.augment.time_mask:TimeMask", summary="stretches muted")
+    add(
+        "augmentation", "spec-augment", "voxcli.augment.spec_augment:SpecAugment", summary="masks in time and frequency"
+    )
+    add("augmentation", "mix", "voxcli.augment.mix:Mix", summary="another utterance under it, or after it")
+    add(
+        "augmentation",
+        "audiomentations",
+        "voxcli.augment.audiomentations:Audiomentations",
+        summary="any of its transforms",
+    )
     add("model", "whisper", "voxcli.models.whisper:Whisper", summary="Whisper, at 30 s or at the clip's length")
     add("model", "ctc", "voxcli.models.ctc:CTC", summary="every AutoModelForCTC architecture")
-    add(
-        "model", "pretraining", "voxcli.models.pretraining:Pretraining", summary="wav2vec 2.0, conformer: audio alone"
-    )
+    add("model", "pretraining", "voxcli.models.pretraining:Pretraining", summary="wav2vec 2.0, conformer: audio alone")
     add("model", "classifier", "voxcli.models.classifier:Classifier", summary="every AutoModelForAudioClassification")
     add("task", "classification", "voxcli.tasks.classification:ClassificationTask", summary="a recording to its class")
     add("task", "seq2seq", "voxcli.tasks.seq2seq:Seq2Seq", summary="speech to text with a decoder")

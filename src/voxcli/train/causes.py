@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from voxcli.data.others import OthersOf
 from voxcli.data.preparation import Preparation, Skip
 from voxcli.errors import VoxError
 from voxcli.train.replay import Outcome
@@ -55,9 +56,11 @@ def reason(run: Run, row: int, epoch: int, tensors: Mapping[str, Any], outcome: 
     """Why the utterance of a row gave `outcome` in that epoch; `tensors` are its collated ones, alone."""
     utterance = run.splits.train.utterance(row)
     bundle, recipe = run.bundle.replace(model=None), run.recipe
-    source = Preparation(run.task, bundle, recipe.augment, run.limits.sampling_rate, recipe.seed, epoch, None)
+    rate = run.limits.sampling_rate
+    others = OthersOf(run.splits.train, rate)
+    source = Preparation(run.task, bundle, recipe.augment, rate, recipe.seed, epoch, None, others)
     try:
-        audio = source.audio(utterance)
+        audio, utterance = source.heard(utterance)
     except (Skip, VoxError) as error:
         return Reason("unknown", str(error))
     found = of_samples(audio)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxcli.data.others import OthersOf
 from voxcli.data.preparation import Preparation, Skip
 from voxcli.errors import VoxError
 
@@ -77,7 +78,9 @@ def _prepared(context: Context) -> float | None:
     durations = np.asarray(table.durations)
     middle = np.argsort(np.abs(durations - np.median(durations)), kind="stable")[: CLIPS + 1]
     bundle = context.bundle.replace(model=None)
-    makes = Preparation(recipe.task, bundle, tuple(recipe.augment), limits.sampling_rate, recipe.seed, 0, limits)
+    rate = limits.sampling_rate
+    augment, others = tuple(recipe.augment), OthersOf(table, rate)
+    makes = Preparation(recipe.task, bundle, augment, rate, recipe.seed, 0, limits, others)
     audio = seconds = 0.0
     for number, row in enumerate(middle):
         begin = time.perf_counter()
