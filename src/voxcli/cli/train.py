@@ -83,13 +83,18 @@ def train(
 
 def _dry_run(recipe: Recipe, progress: Progress, listed: Mapping[Split, Table], *, json: bool) -> int:
     from voxcli.train.plan import lines, plan
-    from voxcli.train.prepare import gather
+    from voxcli.train.stages import ingredients
 
-    counted = plan(gather(recipe, listed=listed, progress=progress))
+    counted = [(name, plan(made)) for name, made in ingredients(recipe, listed=listed, progress=progress)]
     if json:
-        console.write_json(counted)
-    else:
-        console.write("\n".join(lines(counted)))
+        stages = [{"stage": name, **one} for name, one in counted]
+        console.write_json({"name": recipe.name, "stages": stages} if recipe.stages else counted[0][1])
+        return 0
+    for number, (name, one) in enumerate(counted, 1):
+        if recipe.stages:
+            gap = "\n" if number > 1 else ""
+            console.write(f"{gap}stage {number} of {len(counted)}: {name}")
+        console.write("\n".join(lines(one)))
     return 0
 
 
@@ -104,26 +109,39 @@ def _train(
     overrides: list[str],
     json: bool,
 ) -> int:
-    from voxcli.train.prepare import fit, prepare
+    from voxcli.train import processes
+    from voxcli.train.prepare import fit
+    from voxcli.train.stages import train as train_all
 
-    run = prepare(recipe, folder=folder, resume=resume, listed=listed, progress=progress)
-    if run.finished:
-        progress.say(f"{run.folder} is complete: {run.state.step} steps")
-    else:
-        progress.say(_opening(run))
-        try:
-            fit(run)
-        except KeyboardInterrupt:
-            newest = run.files.newest()
-            if newest is None:
-                console.say("interrupted before the first checkpoint: nothing to continue from")
-            else:
-                place = ["--run-dir", str(folder)] if folder is not None and str(folder) != asked else []
-                command = " ".join(["vox train", asked, *overrides, *place, "--resume"])
-                console.say(f"interrupted; {newest.name} is on disk. Continue with:\n  {command}")
-            return EXIT_INTERRUPTED
-    if run.rank == 0:
-        _report(run, asked, json=json)
+    trained: list[dict[str, Any]] = []
+    newest: list[Path | None] = []
+
+    def each(run: Run) -> None:
+        if run.finished:
+            progress.say(f"{run.folder} is complete: {run.state.step} steps")
+        else:
+            progress.say(_opening(run))
+            try:
+                fit(run)
+            except KeyboardInterrupt:
+                newest.append(run.files.newest())
+                raise
+        trained.append(_result(run))
+
+    try:
+        root = train_all(recipe, each, folder=folder, resume=resume, listed=listed, progress=progress)
+    except KeyboardInterrupt:
+        on_disk = newest[-1] if newest else None
+        if on_disk is None and not trained:
+            console.say("interrupted before the first checkpoint: nothing to continue from")
+        else:
+            place = ["--run-dir", str(folder)] if folder is not None and str(folder) != asked else []
+            command = " ".join(["vox train", asked, *overrides, *place, "--resume"])
+            what = f"{on_disk.name} is on disk" if on_disk is not None else "the stages before are on disk"
+            console.say(f"interrupted; {what}. Continue with:\n  {command}")
+        return EXIT_INTERRUPTED
+    if processes.rank() == 0:
+        _report(root, trained, asked, stages=bool(recipe.stages), json=json)
     return 0
 
 
@@ -137,7 +155,8 @@ def _opening(run: Run) -> str:
     )
 
 
-def _report(run: Run, asked: str, *, json: bool) -> None:
+def _result(run: Run) -> dict[str, Any]:
+    """What a finished run says of itself."""
     best = run.files.best if run.files.best.exists() else run.files.newest()
     state = run.state
     scores: dict[str, float] = next(
@@ -148,7 +167,7 @@ def _report(run: Run, asked: str, *, json: bool) -> None:
         ),
         {},
     )
-    result: dict[str, Any] = {
+    return {
         "run": str(run.folder),
         "model": str(best),
         "steps": state.step,
@@ -159,21 +178,34 @@ def _report(run: Run, asked: str, *, json: bool) -> None:
         "stopped_early": state.stopped_early,
         "set_aside": sum(1 for _ in run.files.culprits()),
     }
+
+
+def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, stages: bool, json: bool) -> None:
+    if not trained:  # every stage had passed before
+        console.say(f"{root} is complete")
+        if json:
+            console.write_json({"run": str(root), "model": str(root / "best"), "stages": []})
+        return
+    result = trained[-1]
     if json:
-        console.write_json(result)
+        whole = {**result, "run": str(root), "model": str(root / "best"), "stages": trained}
+        console.write_json(whole if stages else result)
         return
     from voxcli.train.plan import clock
 
-    speed = state.audio_seconds / max(state.seconds, 1e-9)
-    console.write(f"model       {best}" + (f" (step {state.best_step})" if state.best_step else ""))
-    if scores:
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        console.write(f"validation  {shown}")
-    console.write(
-        f"trained     {state.step:,} steps, {clock(state.audio_seconds)} of audio in {clock(state.seconds)} "
-        f"({speed:.0f} s/s)" + (", stopped early" if state.stopped_early else "")
-    )
-    if result["set_aside"]:
-        console.write(f"set aside   {result['set_aside']} utterances: {run.files.culprits_path}")
-    console.write(f"next        vox evaluate {run.folder} --data {asked} --split test")
-    console.write(f"            vox transcribe FILE --model {run.folder}")
+    for number, one in enumerate(trained, 1):
+        if stages:
+            console.write(("\n" if number > 1 else "") + f"stage       {Path(one['run']).name}")
+        speed = one["audio_seconds"] / max(one["seconds"], 1e-9)
+        console.write(f"model       {one['model']}" + (f" (step {one['best_step']})" if one["best_step"] else ""))
+        if one["validation"]:
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in one["validation"].items())
+            console.write(f"validation  {shown}")
+        console.write(
+            f"trained     {one['steps']:,} steps, {clock(one['audio_seconds'])} of audio in {clock(one['seconds'])} "
+            f"({speed:.0f} s/s)" + (", stopped early" if one["stopped_early"] else "")
+        )
+        if one["set_aside"]:
+            console.write(f"set aside   {one['set_aside']} utterances: {Path(one['run']) / 'culprits.jsonl'}")
+    console.write(f"next        vox evaluate {root} --data {asked} --split test")
+    console.write(f"            vox transcribe FILE --model {root}")

@@ -10,6 +10,7 @@ from voxcli.errors import UsageError
 from voxcli.findings import About
 from voxcli.recipe import shipped
 from voxcli.recipe.look import MANIFESTS
+from voxcli.train.folder import stage_folders
 
 Kind = Literal["machine", "recipe", "data", "run", "trainer", "checkpoint"]
 
@@ -48,6 +49,7 @@ def subject(given: str | None) -> Subject:
         return Subject(("machine",), "this machine")
     path = Path(given).expanduser()
     if path.is_dir():
+        path = (stage_folders(path) or [path])[-1]  # of a run in stages the newest is looked at
         kinds = _of_folder(path)
         if kinds:
             return Subject(kinds, given, path)

@@ -42,7 +42,7 @@ def run_of(folder: Path | None) -> Path | None:
     if folder is None:
         return None
     for parent in (folder.absolute(), *folder.absolute().parents[:2]):
-        if (parent / RECIPE).is_file() and (parent / "checkpoints").is_dir():
+        if (parent / RECIPE).is_file() and any((parent / name).is_dir() for name in ("checkpoints", "stages")):
             return parent
     return None
 
@@ -103,6 +103,8 @@ def place(model: str, folder: Path | None, target: Target, split: Split) -> Path
         name = Path(model).name if Path(model).exists() else model.replace("/", "--")
         return Path("evaluation") / name / f"{target.name}-{split}"
     step = folder.resolve().name
+    if run.parent.name == "stages":  # the scores of a run in stages stand together
+        step, run = f"{run.name}-{step}", run.parent.parent
     own = target.name == run.name
     run = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
     return run / "evaluation" / (f"{split}-{step}" if own else f"{target.name}-{split}-{step}")

@@ -1,4 +1,4 @@
-"""R001 to R019, the problems for which a recipe does not resolve: what each is, why it stops, how it is repaired.
+"""R001 to R020, the problems for which a recipe does not resolve: what each is, why it stops, how it is repaired.
 
 `vox explain`, `vox doctor --list` and docs/checks.md take them from here, beside the docstrings of the checks.
 """
@@ -145,5 +145,12 @@ EXPLAINED: dict[str, Explained] = {
         "Keys of [adapter] that exclude each other, or [quantization].",
         "peft would refuse them while the model is loaded, or train something else than they say.",
         "the help names the key to remove or its value.",
+    ),
+    "R020": Explained(
+        "stage-together",
+        "A [[stage]] that cannot be one.",
+        "a stage goes on with the model of the stage before, so it may say otherwise how that is trained, and on what, "
+        "but not which model it is; and a gate needs one aim for a metric that is measured.",
+        "the help names what a stage may hold; what is the same for all stages stands above them.",
     ),
 }

@@ -9,7 +9,7 @@ R006  a value of the wrong type, or out of range     R015  quantization without 
 R007  a key or section that has to be there          R016  what a component found about its own keys
 R008  an override of the command line                R017  a path that does not exist here
 R009  a component that cannot be imported            R018  precisions and attention that do not go together
-R019  keys of [adapter] that exclude each other
+R019  keys of [adapter] that exclude each other      R020  what a [[stage]] says
 """
 
 from __future__ import annotations

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from voxcli.api import Augmentation, Backend, Dataset, Decoder, Decoding, Finding, ModelFamily, Task
-from voxcli.recipe.schema import Adapter, Evaluate, Filter, Holdout, Quantization, TextRules, Train
+from voxcli.recipe.schema import Adapter, Evaluate, Filter, Gate, Holdout, Quantization, TextRules, Train
 from voxcli.recipe.where import Key, Place
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run: a recipe of its own, and how it goes on from there."""
+
+    name: str
+    recipe: Recipe
+    gate: Gate | None = None
+    hand_over: Literal["last", "best"] = "last"
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,20 @@ class Recipe:
     backend: Backend
     train: Train
     evaluate: Evaluate
+    stages: tuple[Stage, ...] = ()
+    """The parts that it is trained in, where it has any: this recipe is then that of the last one, but for `tables`,
+    which holds them all."""
     decoder: Decoder | None = None
     """What reads the frames of a CTC model; None: the most probable class of each."""
     warnings: tuple[Finding, ...] = ()
     """What is worth telling and stops nothing."""
     places: Mapping[Key, Place] = field(default_factory=dict, repr=False, compare=False)
     """Where each key of `tables` was set; keys without a place are defaults."""
+
+    @property
+    def parts(self) -> tuple[Recipe, ...]:
+        """What is trained, one after the other: the recipes of the stages, or this one."""
+        return tuple(stage.recipe for stage in self.stages) or (self,)
 
     def decoding(self) -> Decoding:
         """How text is produced: `[evaluate]`, and the language and task that the model's table names."""

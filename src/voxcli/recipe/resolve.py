@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Finding
 from voxcli.errors import PluginError, RecipeError, VoxError
-from voxcli.recipe import combinations, consistency, paths, schema
+from voxcli.recipe import combinations, consistency, paths, schema, stages
 from voxcli.recipe.load import Tables, finish, load
 from voxcli.recipe.problems import Missing, Problems
 from voxcli.recipe.recipe import Recipe
@@ -37,6 +37,7 @@ OTHER_NAMES = {  # what other toolkits call it
     "generation": "evaluate",
     "preprocessing": "text",
     "validation": "holdout",
+    "stages": "stage",
 }
 DEFAULT_BACKEND = "accelerate"
 DEFAULT_SEED = 0
@@ -58,7 +59,7 @@ def resolve(
     problems = Problems(missing)
     tables = load(source, overrides, problems, content=content)
     path = next((place.path for key, place in tables.places.items() if not key), None)
-    return _Resolution(tables, problems, registry, path).recipe()
+    return _made(tables, problems, registry, path)
 
 
 def resolve_tables(
@@ -74,7 +75,17 @@ def resolve_tables(
     for name in ("extends", "unset"):
         if plain.values.pop(name, None) is not None:
             problems.add("R002", f"`{name}` needs a file to start from", "resolve a file instead", (name,))
-    return _Resolution(finish(plain, overrides, problems), problems, registry, None).recipe()
+    return _made(finish(plain, overrides, problems), problems, registry, None)
+
+
+def _made(tables: Tables, problems: Problems, registry: Registry | None, path: Path | None) -> Recipe:
+    """A recipe, or one in stages."""
+    if stages.SECTION not in tables.values:
+        return _Resolution(tables, problems, registry, path).recipe()
+    made = stages.resolved(tables, problems, lambda one, found: _Resolution(one, found, registry, path))
+    if made is None:
+        raise _Resolution(tables, problems, registry, path).error()
+    return made
 
 
 class _Resolution:
@@ -111,7 +122,7 @@ class _Resolution:
             self.problems.add("R007", "no data: [[data]] is missing", help)
         consistency.check(self.tables, core, self.classes.get("backend"), task, self.problems)
         if self.problems.errors:
-            raise self._error()
+            raise self.error()
         task = combinations.smoothed(task, core["train"])
         resolved = self._resolved(name, seed, core, data, augment, model, backend)
         return Recipe(
@@ -132,7 +143,8 @@ class _Resolution:
             **core,
         )
 
-    def _error(self) -> RecipeError:
+    def error(self) -> RecipeError:
+        """Every finding, in the order of the file."""
         places = {**self.tables.places, **self.problems.places}
 
         def line(finding: Finding) -> tuple[bool, int]:

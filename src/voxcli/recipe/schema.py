@@ -236,6 +236,46 @@ class Evaluate:
     """Forbid a repeated n-gram of this length; 0 allows all."""
 
 
+@config
+class Gate:
+    """`gate` of a `[[stage]]`: what its model has to reach for the next stage to begin."""
+
+    metric: str
+    """A metric of `[evaluate]`, or loss."""
+    at_most: float | None = None
+    """The stage has passed where the metric is not above it; one of this and at_least has to be set."""
+    at_least: float | None = None
+    """The same for metrics of which more is better."""
+
+    def passed(self, value: float) -> bool:
+        """Whether a value of the metric is good enough; NaN never is."""
+        return value <= self.at_most if self.at_most is not None else value >= (self.at_least or 0.0)
+
+    @property
+    def aim(self) -> str:
+        """In words: "at most 0.5"."""
+        return f"at most {self.at_most:g}" if self.at_most is not None else f"at least {self.at_least:g}"
+
+
+@config
+class Stage:
+    """`[[stage]]`: one part of a run that is trained in parts. Beside these keys it may hold [stage.filter],
+    [stage.model], [stage.train], [stage.evaluate], [[stage.data]] and [[stage.augment]]: what is other than in the rest
+    of the recipe."""
+
+    name: str | None = None
+    """Names its folder, runs/NAME/stages/1-NAME; None means "stage"."""
+    gate: Gate | None = None
+    """What has to be reached before the next stage begins; the run ends with an error where it is not."""
+    hand_over: Literal["last", "best"] = "last"
+    """The checkpoint that the next stage begins with, and that the gate looks at."""
+    unset: tuple[str, ...] = ()
+    """Keys of the recipe that this stage does without, for example ["train.batch_duration"]."""
+
+
+STAGED = ("data", "filter", "augment", "model", "train", "evaluate")
+"""Sections that a stage may say otherwise."""
+
 CORE: dict[str, type] = {
     "filter": Filter,
     "text": TextRules,
@@ -246,7 +286,19 @@ CORE: dict[str, type] = {
     "evaluate": Evaluate,
 }
 OPTIONAL = ("quantization", "adapter")  # absent means: not done; every other core section has its defaults
-SECTIONS = ("data", "filter", "text", "holdout", "augment", "model", *OPTIONAL, "backend", "train", "evaluate", "decoder")
+SECTIONS = (
+    "data",
+    "filter",
+    "text",
+    "holdout",
+    "augment",
+    "model",
+    *OPTIONAL,
+    "backend",
+    "train",
+    "evaluate",
+    "decoder",
+)
 """Every section, in the order in which a recipe is read and written."""
 
 

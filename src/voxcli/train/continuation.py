@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voxcli.errors import TrainingError
+from voxcli.recipe.where import Key, Place, dotted
 
 # Keys that decide how far, how often and how a run is measured, not what it computes at a step. The data may have
 # moved: whether they are the same is decided by their content.
@@ -26,12 +27,17 @@ FREE = {
 }
 
 
-def check_recipe(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise `TrainingError` that names every key in which a resumed run would not be the run that began."""
+def check_recipe(before: dict[str, Any], now: dict[str, Any], *, places: Mapping[Key, Place] | None = None) -> None:
+    """Raise `TrainingError` that names every key in which a resumed run would not be the run that began.
+
+    `places`: of the keys that somebody has set. A default that the run did not know yet is no change: it was begun by a
+    version that lacked the key.
+    """
+    said = {dotted(key) for key in places or ()}
     changes = [
         f"{key}: {old!r} -> {new!r}"
         for key, old, new in _differences(before, now)
-        if key not in FREE and key.partition(".")[0] not in FREE
+        if key not in FREE and key.partition(".")[0] not in FREE and (old is not None or not said or key in said)
     ]
     if changes:
         raise TrainingError(

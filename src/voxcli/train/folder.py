@@ -8,6 +8,10 @@ runs/NAME/
   checkpoints/        step-000500/ …, each complete or absent
   best                link to the best checkpoint, relative: the folder can be moved and copied
   evaluation/         scores and every utterance
+
+Of a run in stages: `recipe.toml` with all of them, `best` of the newest, `evaluation/`, and
+
+  stages/1-head/      the first stage, a run's folder like the above; passed.json where it is over and has passed
 """
 
 from __future__ import annotations
@@ -24,9 +28,11 @@ from voxcli.errors import TrainingError, UsageError
 
 RECIPE, LOCK, LOG, CULPRITS = "recipe.toml", "lock.json", "log.jsonl", "culprits.jsonl"
 CHECKPOINTS, BEST, EVALUATION = "checkpoints", "best", "evaluation"
-OURS = {RECIPE, LOCK, LOG, CULPRITS, CHECKPOINTS, BEST, EVALUATION, "report.html"}
+STAGES, PASSED = "stages", "passed.json"
+OURS = {RECIPE, LOCK, LOG, CULPRITS, CHECKPOINTS, BEST, EVALUATION, STAGES, PASSED, "report.html"}
 TRAINING_STATE = "training_state"
 _STEP = re.compile(r"step-(\d{6,})")
+_STAGE = re.compile(r"\d+-")
 
 
 class RunFolder:
@@ -109,17 +115,9 @@ class RunFolder:
 
         A relative link; on a file system without links a copy of the model, without the training state.
         """
-        beside = self.path / f".{BEST}"
-        if beside.is_symlink():
-            beside.unlink()
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            beside.symlink_to(Path(CHECKPOINTS) / checkpoint.name, target_is_directory=True)
-        except (OSError, NotImplementedError):
-            shutil.copytree(checkpoint, beside, ignore=shutil.ignore_patterns(TRAINING_STATE))
-        if self.best.is_dir() and not self.best.is_symlink():
-            shutil.rmtree(self.best)
-        os.replace(beside, self.best)
+        _point(self.path, Path(CHECKPOINTS) / checkpoint.name)
+        if self.path.parent.name == STAGES:
+            _point(self.path.parent.parent, Path(STAGES) / self.path.name / BEST)
 
     def append_log(self, entry: dict[str, Any]) -> None:
         """Add one object to log.jsonl."""
@@ -146,6 +144,28 @@ class RunFolder:
             beside = path.with_suffix(".partial")
             beside.write_text("".join(_line(entry) for entry in kept), encoding="utf-8")
             os.replace(beside, path)
+
+
+def stage_folders(run: Path) -> list[Path]:
+    """The folders of a run's stages that have begun, in their order; empty for a run without stages."""
+    folder = run / STAGES
+    found = [path for path in folder.iterdir() if _STAGE.match(path.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda path: int(path.name.partition("-")[0]))
+
+
+def _point(folder: Path, target: Path) -> None:
+    """Let `best` in a folder stand for `target`, relative to it."""
+    beside, best = folder / f".{BEST}", folder / BEST
+    if beside.is_symlink():
+        beside.unlink()
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.symlink_to(target, target_is_directory=True)
+    except (OSError, NotImplementedError):
+        shutil.copytree(folder / target, beside, ignore=shutil.ignore_patterns(TRAINING_STATE))
+    if best.is_dir() and not best.is_symlink():
+        shutil.rmtree(best)
+    os.replace(beside, best)
 
 
 def _line(entry: dict[str, Any]) -> str:

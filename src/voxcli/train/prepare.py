@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from voxcli.api import Bundle, Limits, Split
+from voxcli.api import Bundle, Corpus, Limits, Split
 from voxcli.data.batches import DurationBatches
 from voxcli.data.corpus import Splits
 from voxcli.data.table import Table
@@ -24,9 +24,11 @@ from voxcli.errors import TrainingError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.render import toml
 from voxcli.recipe.resolve import Recipe
+from voxcli.recipe.where import shown
 from voxcli.tasks.metrics import METRICS
-from voxcli.train import checkpoint, continuation, device, processes, randomness, schedule
+from voxcli.train import checkpoint, continuation, device, handover, processes, randomness, schedule
 from voxcli.train.folder import RunFolder
+from voxcli.train.handover import Handover
 from voxcli.train.interrupt import Interruption
 from voxcli.train.loading import build
 from voxcli.train.lock import lock
@@ -53,9 +55,17 @@ class Ingredients:
     higher_is_better: bool
 
 
-def gather(recipe: Recipe, *, listed: Mapping[Split, Table] | None = None, progress: Progress = NULL) -> Ingredients:
-    """Read the data, build the model, count the steps. Writes nothing. `listed`: splits that have been read already,
-    as in `load_splits`. Raises `VoxError` for what people can repair.
+def gather(
+    recipe: Recipe,
+    *,
+    listed: Mapping[Split, Table] | None = None,
+    corpus: Corpus | None = None,
+    progress: Progress = NULL,
+) -> Ingredients:
+    """Read the data, build the model, count the steps. Writes nothing.
+
+    `listed`: splits that have been read already, as in `load_splits`; `corpus`: what the model is built for, where that
+    is more than the training split. Raises `VoxError` for what people can repair.
     """
     if check := getattr(recipe.backend, "check", None):
         check(recipe.train)
@@ -69,7 +79,7 @@ def gather(recipe: Recipe, *, listed: Mapping[Split, Table] | None = None, progr
     randomness.seed_all(recipe.seed)
     bundle = build(
         recipe.model,
-        splits.corpus,
+        corpus or splits.corpus,
         train=recipe.train,
         adapter=recipe.adapter,
         quantization=recipe.quantization,
@@ -104,11 +114,13 @@ def prepare(
     folder: Path | None = None,
     resume: bool = False,
     listed: Mapping[Split, Table] | None = None,
+    begin: Handover | None = None,
     progress: Progress = NULL,
 ) -> Run:
     """A run in its folder (runs/NAME unless `folder` is given), at its beginning or where its newest checkpoint stands.
 
-    `resume` without a checkpoint begins: a job that a cluster starts again and again needs one command only.
+    `begin`: what it begins with, where it is a stage. `resume` without a checkpoint begins: a job that a cluster starts
+    again and again needs one command only.
     """
     files = RunFolder(folder or RUNS / recipe.name)
     rank = processes.rank()
@@ -116,8 +128,9 @@ def prepare(
         files.check(resume=resume)
     newest = files.newest() if resume else None
     if newest is not None and files.recipe_path.is_file():
-        continuation.check_recipe(tomllib.loads(files.recipe_path.read_text(encoding="utf-8")), recipe.tables)
-    made = gather(recipe, listed=listed, progress=progress)
+        then = tomllib.loads(files.recipe_path.read_text(encoding="utf-8"))
+        continuation.check_recipe(then, recipe.tables, places=recipe.places)
+    made = gather(recipe, listed=listed, corpus=begin.corpus if begin is not None else None, progress=progress)
     versions = lock(recipe, made.splits)
     lock_path = files.path / "lock.json"
     if newest is not None and lock_path.is_file():
@@ -132,14 +145,18 @@ def prepare(
                 f"{state.world} processes began this run, now there are {made.world}: other batches from here on"
             )
             state.world = made.world
+    elif begin is not None and begin.checkpoint is not None:
+        handover.weights(made.bundle, begin.checkpoint, progress=progress)
+        state = handover.state(begin.checkpoint, world=made.world)
+        progress.say(f"beginning with the weights of {shown(begin.checkpoint)}")
     elif resume:
         progress.say(f"{files.path} has no checkpoint yet: beginning")
     processes.wait()
     if rank == 0:
         files.make()
         files.rewind(state.step)
-        _write(files.recipe_path, toml(recipe.tables))
-        _write(lock_path, json.dumps(versions, indent=1, ensure_ascii=False) + "\n")
+        write(files.recipe_path, toml(recipe.tables))
+        write(lock_path, json.dumps(versions, indent=1, ensure_ascii=False) + "\n")
     run = Run(
         recipe=recipe,
         folder=files.path,
@@ -158,6 +175,7 @@ def prepare(
         world=made.world,
         state=state,
         resumed_from=newest,
+        begun_from=begin.checkpoint if begin is not None and newest is None else None,
         interruption=Interruption(progress.say),
     )
     run.remember_culprits()
@@ -197,7 +215,8 @@ def _first_rank_first(work: Any) -> Any:
     return done
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Put a text in a file's place in one move. Raises `TrainingError` where the disk does not take it."""
     beside = path.with_name(f".{path.name}.partial")
     try:
         beside.write_text(text, encoding="utf-8")

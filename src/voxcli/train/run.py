@@ -25,7 +25,7 @@ from voxcli.models.settings import write_settings
 from voxcli.plugins.manager import manager
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
-from voxcli.train import checkpoint, processes, randomness, schedule, sessions, validation
+from voxcli.train import checkpoint, handover, processes, randomness, schedule, sessions, validation
 from voxcli.train.culprits import Culprits
 from voxcli.train.ema import Average, average_of
 from voxcli.train.folder import RunFolder
@@ -82,6 +82,8 @@ class Run:
     world: int = 1
     state: State = field(default_factory=State)
     resumed_from: Path | None = None
+    begun_from: Path | None = None
+    """The checkpoint of the stage before; None where there is none, and where the run is resumed."""
     interruption: Interruption = field(default_factory=lambda: Interruption(lambda text: None))
     last_scores: dict[str, float] = field(default_factory=dict)
     """The newest evaluation's metrics."""
@@ -193,6 +195,8 @@ class Run:
             generators = tree["generators"]
             if self.rank < len(generators):
                 randomness.restore(generators[self.rank])
+        elif self.begun_from is not None:
+            handover.moments(self.bundle.model, moving, self.begun_from)
         self.bundle.model.train()
         manager().call("vox_run_start", run=self)
         sessions.begin(self)
@@ -246,12 +250,13 @@ class Run:
         target = self.files.checkpoint(self.state.step)
         generators = processes.gather(randomness.capture())
         self.shortage.remember()
+        described = {"handover": handover.describe(self.bundle.model, moving)}
         raw = {"raw": self.average.capture()} if self.average is not None else {}
         if self.rank == 0:
             checkpoint.save(
                 target,
                 write_model=self._write_model,
-                training={**moving.capture(), **raw, "generators": generators},
+                training={**moving.capture(), **described, **raw, "generators": generators},
                 state=self.state,
                 needed=checkpoint.size(self.bundle, moving.optimizer, averaged=bool(raw)),
             )
