@@ -2,7 +2,8 @@
 
 Clips of similar length share a batch. Each epoch shifts the sort keys and the cuts a little, so that batches differ
 from epoch to epoch, and shuffles the batches; all of it follows from (seed, epoch). Each row is in exactly one batch of
-an epoch; where data sets have weights, in at most one (`voxcli.data.mixing`). The number of batches may differ a little between epochs.
+an epoch; where data sets have weights, in at most one (`voxcli.data.mixing`). The number of batches may differ a little
+between epochs.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ JITTER = 0.02  # the sort key is the duration times exp(u), |u| at most this: ne
 class DurationBatches:
     """Batches of at most `batch_duration` s of padded audio, or of `batch_size` clips, or both.
 
-    `durations`: s, shape (rows,). `mix`: which rows an epoch takes; None: all. Give them as long as augmentation can make them (`lengthened`) where memory is tight.
-    `padded` says how long the model makes a clip (`padding_of`); None: as long as it is. A clip longer than
+    `durations`: s, shape (rows,). Give them as long as augmentation can make them (`lengthened`) where memory is tight.
+    `mix`: which rows an epoch takes; None: all. `padded` says how long the model makes a clip (`padding_of`); None: as long as it is. A clip longer than
     `batch_duration` is a batch of its own. Raises `DataError` for durations that are not known.
     """
 

@@ -17,6 +17,7 @@ from voxcli.data.exclude import read_exclude
 from voxcli.data.filters import Check, Drop, apply, checks_of, excluded_of_split
 from voxcli.data.holdout import Hashes, divide, quick_hashes, speaker_hashes, text_hashes
 from voxcli.data.index import index
+from voxcli.data.lengths import Change, lengths_of
 from voxcli.data.overlap import overlaps
 from voxcli.data.strings import characters, different
 from voxcli.data.table import Table, join
@@ -47,6 +48,8 @@ class Splits:
     """Characters of validation and test that the training split lacks, with counts, the most frequent first."""
     findings: list[Finding] = field(default_factory=list)
     """Texts on both sides of a split, ids to exclude that do not exist, shares that came out empty."""
+    changes: list[Change] = field(default_factory=list)
+    """What was cut or padded, split by split."""
 
     def split(self, name: Split) -> Table:
         """The table of a split."""
@@ -60,6 +63,7 @@ class Splits:
             table = self.split(name)
             if len(table):
                 lines.append(f"{name}: {len(table)} utterances, {clock(table.duration)}")
+            lines += [f"  {change}" for change in self.changes if change.split == name]
             lines += [f"  {drop}" for drop in self.drops if drop.split == name]
             if unknown := self.unknown_characters.get(name):
                 shown = " ".join(f"{character} ({count})" for character, count in list(unknown.items())[:10])
@@ -77,21 +81,25 @@ def load_splits(
     splits: Sequence[Split] = SPLITS,
     transcripts: bool = True,
     labels: bool = False,
+    cut: Sequence[Split] = (),
     listed: Mapping[Split, Table] | None = None,
     progress: Progress = NULL,
 ) -> Splits:
     """The asked-for splits of all data sets together, in the recipe's order.
 
     `limits`: what the model takes; None leaves long and short clips in. `transcripts`: whether an utterance without
-    text is of no use; `labels`: whether one without a label is. Which utterances a holdout takes does not depend on `splits`. `listed`: what `list_split` has
-    returned for some of them, so that they are not read again. Raises `DataError` where a source
-    or the `exclude` file cannot be read, and where "train" is asked for and nothing is left of it.
+    text is of no use; `labels`: whether one without a label is. `cut`: splits whose clips become as long as
+    `too_long` and `too_short` of `[filter]` say; in the others, clips that would be cut or padded stay as they are.
+    Which utterances a holdout takes does not depend on `splits`. `listed`: what `list_split` has returned for some of
+    them, so that they are not read again. Raises `DataError` where a source or the `exclude` file cannot be read, and
+    where "train" is asked for and nothing is left of it.
     """
     rules, shares = text or TextRules(), holdout or Holdout()
     checks = checks_of(
         filter or Filter(), limits=limits, transcripts=transcripts, labels=labels, unicode_form=rules.unicode_form
     )
-    reader = _Reader(datasets, rules, checks, progress, listed or {})
+    lengths = lengths_of(filter or Filter(), limits, texts=transcripts, text=rules)
+    reader = _Reader(datasets, rules, lengths.before(checks), progress, listed or {})
     tables = {name: reader.table(name) for name in splits}
     hashes: dict[Split, Hashes] = {}
     made: list[Split] = [
@@ -113,6 +121,14 @@ def load_splits(
         if gone:
             reader.drops += gone
             hashes.pop(name, None)
+    changes: list[Change] = []
+    if lengths.asked:
+        for name in splits:
+            tables[name], changed, gone = lengths.apply(tables[name], name, cut=name in cut)
+            changes += changed
+            reader.drops += gone
+            if changed or gone:
+                hashes.pop(name, None)
     if "train" in splits and not len(tables["train"]):
         raise _nothing_left(reader.drops)
     filled = [name for name in SPLITS if len(tables.get(name, ()))]
@@ -133,6 +149,7 @@ def load_splits(
         problems=[problem for problem in reader.problems if problem[0] in splits],
         unknown_characters=_unknown(tables, corpus) if "train" in tables else {},
         findings=reader.findings,
+        changes=changes,
     )
 
 

@@ -95,7 +95,7 @@ def checks_of(
         *_named(rules),
         *([Check("", "no label", lambda table: _mask(pc.is_null(table.column("label").array)))] if labels else []),
         *_texts(rules, transcripts, unicode_form),
-        *_durations(rules, limits),
+        *durations(rules, limits),
     ]
 
 
@@ -189,7 +189,8 @@ def _texts(rules: Filter, transcripts: bool, form: Literal["NFC", "NFKC", "NFD",
         )
 
 
-def _durations(rules: Filter, limits: Limits | None) -> Iterator[Check]:
+def durations(rules: Filter, limits: Limits | None) -> Iterator[Check]:
+    """The checks of what is too short or too long."""
     if rules.min_duration is not None:
         least = rules.min_duration
         reason = f"shorter than [filter] min_duration = {least:g} s"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Finding
 from voxcli.recipe import combinations
+from voxcli.recipe.cuts import check_cuts
 from voxcli.recipe.problems import Problems
 from voxcli.recipe.validate import defaults
 from voxcli.recipe.where import Key, Place, nearest
@@ -65,6 +66,7 @@ def check(tables: Tables, core: Mapping[str, Any], backend: type | None, task: A
     if tables.complete and "train" not in faulty:
         _length_and_batch(core["train"], tables.values, problems)
     combinations.check(core, task, problems)
+    check_cuts(core["filter"], task, problems)
     if core["quantization"] is not None and "adapter" not in tables.values:
         help = "add [adapter] (LoRA), or remove [quantization]"
         problems.add("R015", "a quantised model has no weights to train without [adapter]", help, ("quantization",))

@@ -28,6 +28,11 @@ class Filter:
     """s; None means what the model needs at least."""
     max_duration: float | None = None
     """s; None means what the model takes at most. Longer clips cost memory first."""
+    too_long: Literal["drop", "crop", "chunk"] = "drop"
+    """What becomes of clips of more than max_duration, or than the model takes: left out, cut down to their middle, or
+    cut into equal pieces. A transcribed clip cannot be cropped, and is cut into pieces where it has `segments`."""
+    too_short: Literal["drop", "pad"] = "drop"
+    """What becomes of clips of less than min_duration, or than the model needs: left out, or padded with silence."""
     min_characters: int = 1
     """Shorter transcripts are left out; 1 drops the empty ones."""
     max_characters: int | None = None

@@ -32,6 +32,7 @@ def plan(made: Ingredients) -> dict[str, Any]:
             name: {"utterances": len(table), "duration": round(table.duration, 1)}
             for name, table in (("train", splits.train), ("validation", splits.validation))
         },
+        "changes": [dataclasses.asdict(change) for change in splits.changes],
         "drops": [drop_table(drop) for drop in splits.drops],
         "characters": len(splits.corpus.characters),
         "unknown_characters": {name: dict(found) for name, found in splits.unknown_characters.items() if found},
@@ -75,6 +76,9 @@ def lines(counted: dict[str, Any]) -> list[str]:
             taken = f"{one['an_epoch']:,} of {one['utterances']:,} utterances an epoch"
             said = f"weight {one['weight']:g}: {taken}, {clock(one['seconds_an_epoch'])}, {one['share']:.0%}"
             rows.append((f"data.{one['number']}", said))
+    for one in counted["changes"]:
+        seconds = f"{clock(one['before'])} -> {clock(one['after'])}"
+        rows.append(("changed", f"{one['count']:,} of {one['split']}, {seconds}: {one['what']}"))
     for drop in counted["drops"]:
         examples = ", ".join(drop["examples"])
         rows.append(

@@ -10,6 +10,7 @@ from voxcli.api import Bundle, Limits, Split
 from voxcli.data.batches import DurationBatches, lengthened, padding_of
 from voxcli.data.corpus import Splits, load_splits
 from voxcli.data.filters import refused
+from voxcli.data.lengths import cut_splits
 from voxcli.data.mixing import mix_of
 from voxcli.data.table import Table
 from voxcli.errors import DataError
@@ -38,6 +39,7 @@ def splits_of(
         splits=splits,
         labels=getattr(recipe.task, "learns", "text") == "label",
         transcripts=getattr(recipe.task, "transcripts", True),
+        cut=cut_splits(recipe.task),
         listed=listed,
         progress=progress,
     )
