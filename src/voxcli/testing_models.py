@@ -9,6 +9,7 @@ Both take well under a second, need no network, and load with `from_pretrained`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,4 +149,48 @@ def tiny_ctc(
     with quietly():
         AutoModelForCTC.from_config(config).save_pretrained(folder)
         processor.save_pretrained(folder)
+    return folder
+
+
+def tiny_classifier(
+    folder: Path, *, architecture: str = "wav2vec2", labels: Sequence[str] | None = None, seed: int = 0, **sizes: Any
+) -> Path:
+    """Write an audio classifier of two layers and its feature extractor; return the folder.
+
+    `architecture` is any that AutoModelForAudioClassification knows. Without `labels` it is an encoder as it comes from
+    pre-training, without a head. `sizes` overrides keys of its config.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification
+
+    from voxcli.models.classifier_build import feature_extractor
+
+    layers = {"hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 2 * HIDDEN}
+    stack = {"conv_dim": (HIDDEN,) * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+    small: dict[str, Any] = layers | stack | {"mask_time_prob": 0.0, "layerdrop": 0.0, "classifier_proj_size": HIDDEN}
+    if architecture == "whisper":
+        small = {"d_model": HIDDEN, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": HIDDEN}
+        small |= {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": HIDDEN, "num_mel_bins": 16}
+        small |= {"max_source_positions": 150, "classifier_proj_size": HIDDEN}
+    elif architecture == "audio-spectrogram-transformer":
+        small = layers | {
+            "num_mel_bins": 32,
+            "max_length": 128,
+            "patch_size": 8,
+            "time_stride": 8,
+            "frequency_stride": 8,
+        }
+    elif architecture == "wav2vec2-bert":
+        small = layers | {"feature_projection_input_dim": 32, "mask_time_prob": 0.0, "layerdrop": 0.0}
+    elif architecture.startswith("sew"):
+        convolutions = {"conv_dim": (HIDDEN,) * 7, "conv_kernel": (10, 3, 3, 3, 3, 2, 2), "conv_stride": (5, *(2,) * 6)}
+        small |= convolutions | {"squeeze_factor": 1}
+    config: Any = AutoConfig.for_model(architecture, **(small | sizes))
+    if labels is not None:
+        config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
+    torch.manual_seed(seed)
+    made = AutoModel if labels is None else AutoModelForAudioClassification
+    with quietly():
+        made.from_config(config).save_pretrained(folder)
+        feature_extractor(None, config).save_pretrained(folder)
     return folder

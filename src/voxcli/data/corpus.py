@@ -19,6 +19,7 @@ from voxcli.data.holdout import Hashes, divide, quick_hashes, speaker_hashes, te
 from voxcli.data.index import index
 from voxcli.data.lengths import Change, lengths_of
 from voxcli.data.overlap import overlaps
+from voxcli.data.strata import label_places
 from voxcli.data.strings import characters, different
 from voxcli.data.table import Table, join
 from voxcli.errors import DataError
@@ -107,14 +108,14 @@ def load_splits(
     ]
     if made and ("train" in splits or set(made) & set(splits)):
         whole = tables["train"] if "train" in tables else reader.table("train")
-        said = text_hashes(whole, progress=progress)
+        said = label_places(whole) if labels else text_hashes(whole, progress=progress)
         key = speaker_hashes(whole, said) if shares.speakers_apart else said
         division = divide(key, Holdout(**{name: getattr(shares, name) for name in made}))
         for name in ("train", *made):
             chosen = getattr(division, name)
             if name in splits:
                 tables[name], hashes[name] = whole.select(chosen), said[chosen]
-            if name != "train" and len(whole) and (texts := different(said[chosen])) < _FEW_TEXTS:
+            if name != "train" and len(whole) and not labels and (texts := different(said[chosen])) < _FEW_TEXTS:
                 reader.findings.append(_few_texts(name, texts, int(chosen.sum()), len(whole)))
     for name in splits:
         tables[name], gone = apply(tables[name], name, excluded_of_split(filter or Filter(), name))
@@ -132,7 +133,7 @@ def load_splits(
     if "train" in splits and not len(tables["train"]):
         raise _nothing_left(reader.drops)
     filled = [name for name in SPLITS if len(tables.get(name, ()))]
-    if len(filled) > 1:
+    if len(filled) > 1 and not labels:  # a class is said again and again
         hashed = text_hashes if hashes else quick_hashes
         hashes |= {name: hashed(tables[name], progress=progress) for name in filled if name not in hashes}
         reader.findings += overlaps(tables, hashes)

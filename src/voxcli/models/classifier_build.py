@@ -33,6 +33,8 @@ class Listener:
     """Of each class in the loss; None: all alike."""
     masked: bool = False
     """Whether the model takes an attention mask."""
+    alone: bool = False
+    """Whether padding changes what the model says of a clip: clips of one length only are then scored together."""
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """The feature extractor; the classes stand in the model's config."""
@@ -83,6 +85,7 @@ def build(family: Classifier, config: Any, corpus: Corpus, loading: dict[str, An
         labels,
         _weights(family, corpus, labels),
         classifier_config.attends_to_mask(config),
+        classifier_config.hears_padding(config),
     )
     return Bundle(model=model, processor=listener, family=family)
 

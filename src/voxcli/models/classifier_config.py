@@ -81,6 +81,17 @@ def attends_to_mask(config: Any) -> bool:
     return config.model_type not in (WHISPER, AST) and getattr(config, "feat_extract_norm", "layer") == "layer"
 
 
+def hears_padding(config: Any) -> bool:
+    """Whether a clip's logits depend on the padding behind it.
+
+    Without an attention mask they do. The convolutions that stand for positions in data2vec are normalised after each
+    layer, which turns masked frames into something again.
+    """
+    if config.model_type in (WHISPER, AST):
+        return False
+    return not attends_to_mask(config) or config.model_type == "data2vec-audio"
+
+
 def masks_itself(config: Any) -> bool:
     """Whether the architecture masks its input in training (SpecAugment inside the model)."""
     return config.model_type not in (WHISPER, AST) and hasattr(config, "mask_time_prob")

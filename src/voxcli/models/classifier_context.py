@@ -32,8 +32,8 @@ def _forward(
     from transformers.modeling_outputs import SequenceClassifierOutput
 
     encoder = model.encoder
-    states = functional.gelu(encoder.conv1(input_features))
-    states = functional.gelu(encoder.conv2(states)).permute(0, 2, 1)
+    states = functional.gelu(encoder.conv1(_within(input_features, n_frames)))
+    states = functional.gelu(encoder.conv2(_within(states, n_frames))).permute(0, 2, 1)
     n_positions = states.shape[1]
     if n_positions > encoder.max_source_positions:
         raise ValueError(f"{n_positions} encoder frames, but Whisper has {encoder.max_source_positions} positions")
@@ -63,3 +63,13 @@ def _forward(
         weights = inside.to(states.dtype)
         pooled = (states * weights[:, :, None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
     return SequenceClassifierOutput(logits=model.classifier(pooled))
+
+
+def _within(states: torch.Tensor, n_frames: torch.Tensor | None) -> torch.Tensor:
+    """(B, C, T) with zeros behind the frames (B,) of each clip, as convolutions see the end of a clip that is alone."""
+    import torch
+
+    if n_frames is None:
+        return states
+    at = torch.arange(states.shape[-1], device=states.device)
+    return states * (at[None] < n_frames.to(states.device)[:, None])[:, None, :].to(states.dtype)

@@ -75,7 +75,8 @@ class TextRules:
 class Holdout:
     """`[holdout]`: shares of the training split that become a split which the data does not have.
 
-    Decided by a hash of the normalised text, so that equal texts never stand on both sides.
+    Decided by a hash of the normalised text, so that equal texts never stand on both sides. Where labels are learned,
+    each class gives its share.
     """
 
     validation: float = 0.0

@@ -6,7 +6,7 @@ binary cross entropy of every class, divided by their number. Both are sums and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxcli.api import Bundle, Classification, Decoding, Limits, Utterance, config
@@ -62,6 +62,8 @@ class ClassificationTask:
                 row[: len(one)] = torch.from_numpy(one)
             if listener.masked:
                 batch["attention_mask"] = (torch.arange(shape[1])[None] < lengths[:, None]).long()
+        if listener.alone:
+            batch["lengths"] = torch.tensor([len(one) for one in made])
         if all("classes" in item for item in items):
             if labels.multi_label:
                 batch["targets"] = torch.zeros(len(items), len(labels.names))
@@ -104,14 +106,18 @@ class ClassificationTask:
         ]
 
     def probabilities(self, bundle: Bundle, batch: Mapping[str, Any]) -> np.ndarray:
-        """A batch -> (B, classes) float32: rows sum to 1, or each class is one by itself where several may hold."""
+        """A batch -> (B, classes) float32: rows sum to 1, or each class is one by itself where several may hold.
+
+        Of a clip the model says the same whatever shares its batch.
+        """
         import numpy as np
 
-        from voxcli.tasks.wrapped import device_of
-
-        logits = bundle.model(**_inputs(batch, bundle, device_of(bundle.model), masked=False)).logits.float()
-        scores = logits.sigmoid() if bundle.processor.labels.multi_label else logits.softmax(-1)
-        return np.asarray(scores.cpu().numpy(), dtype=np.float32)
+        found = np.zeros((len(batch["n_samples"]), len(bundle.processor.labels.names)), dtype=np.float32)
+        for rows, inputs in _unpadded(self.prepared(bundle, batch), batch):
+            logits = bundle.model(**inputs).logits.float()
+            scores = logits.sigmoid() if bundle.processor.labels.multi_label else logits.softmax(-1)
+            found[rows] = scores.cpu().numpy()
+        return found
 
     def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Classification:
         """One recording of any length: in windows, whose probabilities are aggregated."""
@@ -171,6 +177,16 @@ def classification(scores: np.ndarray, bundle: Bundle, *, duration: float) -> Cl
     if labels.multi_label:
         chosen = tuple(name for name, score in zip(names, ordered, strict=True) if score >= threshold)
     return Classification(names, ordered, chosen, duration)
+
+
+def _unpadded(inputs: Mapping[str, Any], batch: Mapping[str, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """(rows, the model's input) of the clips of each length, where padding would be heard; else of all at once."""
+    if "lengths" not in batch:
+        yield slice(None), dict(inputs)
+        return
+    for length in sorted({int(one) for one in batch["lengths"]}):
+        rows = (batch["lengths"] == length).nonzero()[:, 0].cpu()
+        yield rows.numpy(), {key: value[rows.to(value.device), :length] for key, value in inputs.items()}
 
 
 def _inputs(batch: Mapping[str, Any], bundle: Bundle, device: torch.device, *, masked: bool) -> dict[str, Any]:

@@ -6,6 +6,8 @@ by one, wherever a split may hold a million.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,7 @@ from voxcli.doctor.data.rows import named
 from voxcli.doctor.leave_out import beside
 from voxcli.recipe.schema import Filter, Holdout, TextRules
 from voxcli.text.codepoints import CodePoints
+from voxcli.train.reading import cuts_long_clips
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
@@ -41,6 +44,10 @@ class Data:
     context: Context
     transcripts: bool = True
     """Whether an utterance without text is of no use."""
+    labels: bool = False
+    """Whether one without a label is."""
+    cut: bool = False
+    """Whether clips beyond the model's window are cut, and not left out."""
     read: dict[Split, Table] = field(default_factory=dict, repr=False)
     """Every row of the splits that a check has asked for."""
 
@@ -75,6 +82,8 @@ class Data:
                 limits = self.context.limits
             except Unavailable:
                 limits = None
+            if limits is not None and self.cut:
+                limits = dataclasses.replace(limits, max_duration=math.inf)
             return load_splits(
                 self.datasets,
                 self.filter,
@@ -82,6 +91,7 @@ class Data:
                 self.holdout,
                 limits=limits,
                 transcripts=self.transcripts,
+                labels=self.labels,
                 listed={split: self.whole(split) for split in SPLITS},
                 progress=self.context.progress,
             )
@@ -93,7 +103,9 @@ class Data:
 
         def left() -> Table:
             form = self.text.unicode_form
-            checks = checks_of(self.filter, limits=None, transcripts=self.transcripts, unicode_form=form)
+            checks = checks_of(
+                self.filter, limits=None, transcripts=self.transcripts, labels=self.labels, unicode_form=form
+            )
             return apply(self.listed(split), split, checks)[0]
 
         return self.context._once(f"data {split} kept", left)
@@ -132,7 +144,9 @@ class Data:
 def of_recipe(recipe: Recipe, context: Context) -> Data:
     """The data of a recipe."""
     spoken = getattr(recipe.task, "transcripts", True)
-    return Data(recipe.data, recipe.text, recipe.filter, recipe.holdout, context, transcripts=spoken)
+    made = Data(recipe.data, recipe.text, recipe.filter, recipe.holdout, context, transcripts=spoken)
+    made.labels, made.cut = getattr(recipe.task, "learns", "text") == "label", cuts_long_clips(recipe)
+    return made
 
 
 def of_folder(path: Path, context: Context) -> Data:
