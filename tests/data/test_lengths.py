@@ -166,6 +166,6 @@ def test_a_transcribed_clip_is_not_cropped(vox_project):
     tiny_ctc(project.path / "base")
     shown = project.run("recipe", "check", "train.toml").assert_code(2).err
     assert "would cut what is said and leave its text whole" in shown
-    assert "train.toml:6" in shown
+    assert "train.toml:5" in shown
     project.write({"train.toml": RECIPE.format(policy="trim")})
     assert 'filter.too_long is "trim"' in project.run("recipe", "check", "train.toml").assert_code(2).err

@@ -33,8 +33,9 @@ class DurationBatches:
     """Batches of at most `batch_duration` s of padded audio, or of `batch_size` clips, or both.
 
     `durations`: s, shape (rows,). Give them as long as augmentation can make them (`lengthened`) where memory is tight.
-    `mix`: which rows an epoch takes; None: all. `padded` says how long the model makes a clip (`padding_of`); None: as long as it is. A clip longer than
-    `batch_duration` is a batch of its own. Raises `DataError` for durations that are not known.
+    `mix`: which rows an epoch takes; None: all. `padded` says how long the model makes a clip (`padding_of`); None: as
+    long as it is. A clip longer than `batch_duration` is a batch of its own. Raises `DataError` for durations that are
+    not known.
     """
 
     def __init__(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from voxcli.api import SPLITS, Dataset, Split
 from voxcli.data.corpus import Splits, list_split, load_splits
 from voxcli.data.filters import apply, checks_of, excluded, excluded_of_split
+from voxcli.data.lengths import cut_splits
 from voxcli.data.table import Table
 from voxcli.doctor.data.rows import named
 from voxcli.doctor.leave_out import beside
@@ -48,6 +49,8 @@ class Data:
     """Whether one without a label is."""
     cut: bool = False
     """Whether clips beyond the model's window are cut, and not left out."""
+    fitted: tuple[Split, ...] = SPLITS
+    """Splits whose clips are cut and padded as `[filter]` says."""
     read: dict[Split, Table] = field(default_factory=dict, repr=False)
     """Every row of the splits that a check has asked for."""
 
@@ -91,6 +94,7 @@ class Data:
                 self.holdout,
                 limits=limits,
                 transcripts=self.transcripts,
+                cut=self.fitted,
                 labels=self.labels,
                 listed={split: self.whole(split) for split in SPLITS},
                 progress=self.context.progress,
@@ -146,6 +150,7 @@ def of_recipe(recipe: Recipe, context: Context) -> Data:
     spoken = getattr(recipe.task, "transcripts", True)
     made = Data(recipe.data, recipe.text, recipe.filter, recipe.holdout, context, transcripts=spoken)
     made.labels, made.cut = getattr(recipe.task, "learns", "text") == "label", cuts_long_clips(recipe)
+    made.fitted = cut_splits(recipe.task)
     return made
 
 

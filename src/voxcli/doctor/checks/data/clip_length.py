@@ -45,7 +45,7 @@ class ClipShorterThanModel:
         for split in SPLITS:
             table = context.data.kept(split)
             short = table.durations < np.float32(least)
-            if not short.any() or short.all():
+            if not short.any() or short.all() or context.data.filter.too_short == "pad":
                 continue
             yield Finding(
                 "warning",
