@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LOCK = threading.Lock()
 _INSTALL = "install it: pip install 'voxcli[augment]'"
 _OURS = ("p", "samples", "sample_rate")
+_TRIED_RATE = 16000
 _TOLERANCE = 0.01  # s beyond `lengthens` that rounding may take
 _INSTEAD = {  # names that need a list of transforms, which recipes do by several [[augment]]
     "Compose": "one [[augment]] for each, in their order",
@@ -49,11 +50,21 @@ class Audiomentations:
 
     def __call__(self, audio: np.ndarray, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
         """(N,) -> (M,). Raises `DataError` where a clip becomes longer than `lengthens` says."""
+        changed = self._changed(audio, sampling_rate, int(rng.integers(2**32)))
+        if len(changed) > len(audio) * max(self.lengthens, 1.0) + _TOLERANCE * sampling_rate:
+            factor = len(changed) / max(len(audio), 1)
+            raise DataError(
+                f"{self.transform} made a clip {factor:.3g} times as long, and lengthens is {self.lengthens:g}",
+                help=f"lengthens = {factor * 1.05:.2g} in its [[augment]]: batches have to leave room",
+            )
+        return changed
+
+    def _changed(self, audio: np.ndarray, sampling_rate: int, seed: int) -> np.ndarray:
+        """(N,) -> (M,), with the global generators seeded for the call and as they were after it."""
         import random
 
         import numpy as np
 
-        seed = int(rng.integers(2**32))
         with _LOCK:
             ours, numpys = random.getstate(), np.random.get_state()
             try:
@@ -64,14 +75,7 @@ class Audiomentations:
             finally:
                 random.setstate(ours)
                 np.random.set_state(numpys)
-        changed = np.ascontiguousarray(changed.reshape(-1), dtype=np.float32)
-        if len(changed) > len(audio) * max(self.lengthens, 1.0) + _TOLERANCE * sampling_rate:
-            factor = len(changed) / max(len(audio), 1)
-            raise DataError(
-                f"{self.transform} made a clip {factor:.3g} times as long, and lengthens is {self.lengthens:g}",
-                help=f"lengthens = {factor * 1.05:.2g} in its [[augment]]: batches have to leave room",
-            )
-        return changed
+        return np.ascontiguousarray(changed.reshape(-1), dtype=np.float32)
 
     def longest(self, duration: float) -> float:
         """As `lengthens` says, s."""
@@ -118,13 +122,27 @@ class Audiomentations:
                 message = f"{self.transform} takes no argument '{name}'"
                 yield Finding("error", message, help, path=("args", name))
                 return
+        yield from self._tried(takes)
+
+    def _tried(self, takes: list[str]) -> Iterator[Finding]:
+        """What comes of a second of a tone: packages that are missing show when a transform is called."""
+        import contextlib
+        import io
+
+        import numpy as np
+
+        tone = 0.1 * np.sin(np.arange(_TRIED_RATE, dtype=np.float32) * 0.1)
         try:
-            _built(self.transform, json.dumps(self.args, sort_keys=True))
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                self(tone, _TRIED_RATE, np.random.default_rng(0))
+        except DataError as error:
+            yield Finding("error", error.message, error.help, path=("lengthens",))
         except ImportError as error:
-            message = f"{self.transform} needs a package that is not installed: {error}"
-            yield Finding("error", message, "install it, or take another transform", path=("transform",))
+            message = f"{self.transform} needs a package that is not installed: {error.name or error}"
+            help = "pip install 'audiomentations[extras]', or take another transform"
+            yield Finding("error", message, help, path=("transform",))
         except Exception as error:  # whatever a transform raises about its arguments
-            message = f"{self.transform} refuses its arguments: {error or type(error).__name__}"
+            message = f"{self.transform} refuses its arguments: {str(error) or type(error).__name__}"
             yield Finding("error", message, f"it takes {', '.join(takes) or 'none'}", path=("args",))
 
 

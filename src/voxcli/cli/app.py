@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": ("voxcli.cli.doctor:doctor", "Say what is wrong, where, and what to change."),
     "explain": ("voxcli.cli.explain:explain", "Say what a check of `vox doctor` looks for, why, and the repair."),
     "plan": ("voxcli.cli.plan:plan", "Say whether a recipe fits a device's memory, and what would."),
+    "augment": ("voxcli.cli.augment:app", "Hear and see what a recipe's augmentations do."),
     "data": ("voxcli.cli.data:app", "Count what a data set holds, and leave out what is wrong with it."),
     "train": ("voxcli.cli.train:train", "Train a model as a recipe says."),
     "evaluate": ("voxcli.cli.evaluate:evaluate", "Score a model on a data set."),

@@ -69,6 +69,7 @@ CHECKS = {
     "R135": "recipe.quantization_keys:QuantizationKeyWithoutEffect",
     "R136": "recipe.frozen_type:FrozenTypeOfNothing",
     "R137": "recipe.checkpoint_sizes:SizesOfAnotherModel",
+    "R140": "recipe.impulse_responses:ImpulseResponseTooLong",
     # data
     "D001": "data.label_length:LabelOverLimit",
     "D002": "data.ctc_feasible:CTCInfeasible",

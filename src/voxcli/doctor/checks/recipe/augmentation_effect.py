@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from voxcli.api import Finding, Fix
+from voxcli.api import Augmentation, Finding, Fix
 from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
+_DECIDES = {  # the key that says how much is changed
+    "speed": "factors",
+    "time-stretch": "factors",
+    "gain": "gain_db",
+    "pitch": "semitones",
+    "clipping": "clipped",
+    "low-pass": "cutoff",
+}
+
 
 class AugmentationWithoutEffect:
     """An augmentation is never drawn, or draws what changes nothing.
 
-    Why: `p = 0`, a speed of 1.0 alone, a gain of 0 dB. The recipe promises a robustness that the model does not get. A
+    Why: `p = 0`, a speed of 1.0 alone, a gain of 0 dB, a low-pass above what the model's rate holds. The recipe promises a robustness that the model does not get. A
     feature extractor that scales every clip to the same level (wav2vec 2.0 with do_normalize) takes any gain away
     again, which is said as a note.
 
@@ -33,12 +42,13 @@ class AugmentationWithoutEffect:
         """From the recipe, and the feature extractor's file."""
         recipe = context.recipe
         tables: list[dict[str, Any]] = list(recipe.tables.get("augment", ()))
-        idle = {index: why for index, table in enumerate(tables) if (why := _idle(table))}
+        rate = _rate(context)
+        idle = {index: why for index, one in enumerate(recipe.augment) if (why := _idle(one, rate))}
         kept = [table for index, table in enumerate(tables) if index not in idle]
         for place, (index, why) in enumerate(idle.items()):
             kind = tables[index]["type"]
             changes = {f"augment.{index}": None} if len(idle) == 1 and kept else {"augment": kept or None}
-            key = "p" if not tables[index].get("p", 1.0) else _decides(kind)
+            key = "p" if not tables[index].get("p", 1.0) else _DECIDES.get(kind, "type")
             yield Finding(
                 "warning",
                 f"the augmentation '{kind}' changes nothing: {why}",
@@ -52,20 +62,22 @@ class AugmentationWithoutEffect:
                 yield Finding("note", message, "noise changes what the model hears", path=("augment", index))
 
 
-def _idle(table: dict[str, Any]) -> str | None:
-    if table.get("p") == 0:
+def _idle(augmentation: Augmentation, sampling_rate: int) -> str | None:
+    """Why an augmentation changes nothing: what it says of its own keys, where it says anything."""
+    if augmentation.p == 0:
         return "p is 0"
-    if table["type"] == "speed":
-        factors = table.get("factor_range") or table.get("factors") or ()
-        if factors and all(factor == 1.0 for factor in factors):
-            return "every factor is 1.0"
-    if table["type"] == "gain" and table.get("gain_db") and all(gain == 0 for gain in table["gain_db"]):
-        return "gain_db is 0 dB"
-    return None
+    own = getattr(augmentation, "idle", None)
+    return own(sampling_rate) if callable(own) else None
 
 
-def _decides(kind: str) -> str:
-    return {"speed": "factors", "gain": "gain_db"}.get(kind, "p")
+def _rate(context: Context) -> int:
+    """The model's, Hz; speech's usual one where the model cannot be looked at."""
+    from voxcli.doctor.context import Unavailable
+
+    try:
+        return context.limits.sampling_rate
+    except Unavailable:
+        return 16000
 
 
 def _levels(context: Context) -> bool:

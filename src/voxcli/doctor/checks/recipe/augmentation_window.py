@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
 _TOLERANCE = 0.01  # s, as the task allows
+_HOW = {"speed": "slower speech", "time-stretch": "slower speech", "mix": "joining two utterances"}
 
 
 class AugmentationBeyondWindow:
-    """Slow speed factors make clips longer than the model takes, which are then left out of their epoch.
+    """Augmentation makes clips longer than the model takes, which are then left out of their epoch.
 
     Why: a clip of 28 s at factor 0.9 has 31 s, and Whisper takes 30. voxcli does not cut it, because the text would
     stay whole; it leaves the clip out whenever the slow factor is drawn. The longest clips, which hold the most speech,
     are learned least.
 
-    Repair: `[filter] max_duration` so short that the slowest factor still fits, or factors from 1.0 up.
+    Repair: `[filter] max_duration` so short that the slowest factor still fits, or factors from 1.0 up; for clips that
+    `mix` joins, a smaller `max_duration` there.
 
     Sources: voxcli.data.preparation; Ko et al., Interspeech 2015 (factors 0.9, 1.0, 1.1).
     """
@@ -50,11 +52,13 @@ class AugmentationBeyondWindow:
             return
         most = math.floor(window / slowest * 100) / 100
         index = next(i for i, one in enumerate(recipe.augment) if one.p > 0 and one.longest(1.0) > 1.0)
+        kind = recipe.tables["augment"][index]["type"]
         yield Finding(
             "warning",
-            f"slower speech makes {int(over.sum())} of {len(train)} training clips longer than the window of "
-            f"{window:g} s: they are left out whenever that is drawn",
-            f"[filter] max_duration = {most:g}, or only factors from 1.0 up",
+            f"{_HOW.get(kind, 'augmentation')} makes {int(over.sum())} of {len(train)} training clips longer than the "
+            f"window of {window:g} s: they are left out whenever that is drawn",
+            f"[filter] max_duration = {most:g}, or "
+            + (f"max_duration = {window:g} in [[augment]]" if kind == "mix" else "only factors from 1.0 up"),
             path=("augment", index),
             utterances=tuple(str(one) for one in train.select(over).ids),
             fix=Fix({"filter.max_duration": most}),
