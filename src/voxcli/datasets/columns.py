@@ -60,7 +60,8 @@ def assign(columns: Sequence[str], asked: dict[str, str | None], source: str) ->
                 raise DataError(f"no column of {source} holds the transcripts", help=help)
         if "label" not in found:
             log.warning(
-                "no column of %s holds transcripts or labels: set `text_column`; its columns: %s",
+                "no column of %s holds transcripts or labels: set `text_column`; its columns: %s. Pre-training needs "
+                "neither",
                 source,
                 ", ".join(columns),
             )

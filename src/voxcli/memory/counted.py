@@ -25,6 +25,7 @@ from voxcli.memory.setup import Peak, Setup, Shape, StepPeaks
 from voxcli.memory.tracker import BLOCK, Tracker
 from voxcli.train import device as devices
 from voxcli.train import ema, loading, mean, optimizer
+from voxcli.train.measured import predicts
 
 _MARK = "voxcli:mark"
 
@@ -72,7 +73,8 @@ def count_evaluation(
         with devices.autocast(here, setup.train.mixed_precision):
             moved = devices.move(tensors, here)
             setup.task.loss(made, moved)
-            setup.task.predict(made, moved, decoding)
+            if predicts(setup.task):
+                setup.task.predict(made, moved, decoding)
         count.end()
     return count.peaks()[0]
 

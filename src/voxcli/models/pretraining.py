@@ -60,7 +60,8 @@ class Pretraining:
     min_gumbel_temperature: float = 0.5
     """Where it ends: the lower, the more definite the choice."""
     gumbel_temperature_decay: float = 0.999995
-    """The temperature is multiplied by it at each step: 280,000 steps to the end. Runs of S steps: about 0.25 ** (1/S)."""
+    """The temperature is multiplied by it at each step: 280,000 steps to the end. A run of S steps gets there with
+    about 0.25 ** (1 / S)."""
     attention_dropout: float | None = None
     """Dropout of the attention weights. None leaves the config's."""
     hidden_dropout: float | None = None

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 class AudioProcessor:
     """A feature extractor alone, for models that know no text."""
 
+    tokenizer: None = None
+
     def __init__(self, feature_extractor: Any) -> None:
         self.feature_extractor = feature_extractor
 

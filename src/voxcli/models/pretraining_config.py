@@ -10,8 +10,8 @@ from voxcli.errors import ModelError
 from voxcli.models.checkpoint import explained, quietly, read_config, source
 
 ARCHITECTURES = ("wav2vec2", "wav2vec2-conformer")
-"""Those whose pre-training model of transformers hides frames and quantises. UniSpeech's computes no loss; HuBERT, WavLM
-and data2vec have none, as they learn from clusters or from a teacher."""
+"""Those whose pre-training model of transformers hides frames and quantises. UniSpeech's computes no loss; HuBERT,
+WavLM and data2vec have none, as they learn from clusters or from a teacher."""
 _BY_FAMILY = ("mask_time_prob", "mask_time_length", "num_negatives")  # keys of [model] itself
 
 

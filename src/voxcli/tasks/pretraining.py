@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from voxcli.data.table import Table
-    from voxcli.tasks.pretraining_loss import Use
 
 FIGURES = (
     "contrastive_loss",

@@ -1,10 +1,10 @@
 """Contrastive and diversity loss of wav2vec 2.0 (arXiv 2006.11477, 3.2) as sums over hidden frames.
 
-The contrastive loss of an utterance depends on nothing but that utterance, so sums over batches and processes are exact.
-The diversity loss does not add up: it looks at how often each codevector is chosen in the *whole* step, and the entropy
-of a mean is not the mean of entropies. `Use` is what adds up, the probabilities summed over hidden frames. Where a step
-has several parts, the sum over all of them is known before the first is learned from, and each part takes the tangent
-of the loss at that point: values and gradients of the parts then add up to those of the whole step, exactly.
+The contrastive loss of an utterance depends on nothing but that utterance, so that sums over batches and processes are
+exact. The diversity loss does not add up: it looks at how often each codevector is chosen in the *whole* step, and the
+entropy of a mean is not the mean of entropies. `Use` is what adds up: probabilities summed over hidden frames. Where
+a step has several parts, the sum over all of them is known before the first is learned from, and each part takes the
+tangent of the loss at that point: values and gradients of the parts add up to those of the whole step, exactly.
 """
 
 from __future__ import annotations

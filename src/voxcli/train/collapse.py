@@ -1,8 +1,8 @@
 """A pre-training that collapses is stopped: by the codevectors in use, and by a contrastive loss near nothing.
 
-With one codevector for everything, the true frame and its distractors are the same: the loss falls to 0 and looks like a
-very good run, and no such run comes back (transformers issues 14387, 12934; fairseq 3661). The limits are those by which
-`vox doctor` reads the log of a run (T112).
+With one codevector for everything, the true frame and its distractors are the same: the loss falls to 0 and looks like
+a very good run, and no such run comes back (transformers issues 14387, 12934; fairseq 3661). The limits are those by
+which `vox doctor` reads the log of a run (T112).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WATCHED = {"codevector_perplexity": COLLAPSED_PERPLEXITY, "contrastive_loss": COLLAPSED_LOSS}
 _SAID = {
     "codevector_perplexity": "all frames have the same codevectors: their perplexity is {value:.3g} of {most}",
-    "contrastive_loss": "hidden frames are told from their distractors for nothing: the contrastive loss is {value:.3g}",
+    "contrastive_loss": "hidden frames are the same as their distractors: the contrastive loss is {value:.3g}",
 }
 
 

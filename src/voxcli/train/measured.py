@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from voxcli.api import Bundle, Task
+from voxcli.tasks.metrics import METRICS
 
 Measured = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """(sum of the losses, count, values of shape (figures, 2): the sum and the weight of each figure)."""
@@ -17,6 +18,11 @@ Measured = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def names(task: Task) -> tuple[str, ...]:
     """The figures of a task, in the order of the rows of its values."""
     return tuple(getattr(task, "figures", ()))
+
+
+def predicts(task: Task) -> bool:
+    """Whether a task produces anything to score beside the figures of its loss."""
+    return any(name not in METRICS or METRICS[name].compute is not None for name in task.metrics)
 
 
 def measured_loss(task: Task, bundle: Bundle, batch: Mapping[str, Any]) -> Measured:
