@@ -12,6 +12,7 @@ import typer
 
 from voxcli.cli import console
 from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageError
+from voxcli.findings import ABOUT, About
 
 if TYPE_CHECKING:
     from voxcli.doctor.examine import Report
@@ -77,6 +78,7 @@ def doctor(
     from voxcli.cli.doctor_fix import fixed
     from voxcli.doctor.context import Context
     from voxcli.doctor.report import lines, table
+    from voxcli.doctor.stages import with_stages
     from voxcli.doctor.subject import subject
     from voxcli.memory.machine import named
 
@@ -86,7 +88,11 @@ def doctor(
 
     def examined(overrides: tuple[str, ...]) -> Report:
         context = Context(what, overrides, full=full, device=device, progress=console.progress())
-        return _examined(context, only or [], skip or [])
+
+        def checked(context: Context, abouts: Sequence[About] = ABOUT) -> Report:
+            return _examined(context, only or [], skip or [], abouts)
+
+        return with_stages(checked(context), checked)
 
     report = examined(tuple(overrides or ()))
     if paste:
@@ -119,13 +125,13 @@ def _check_options(*, fix: bool, yes: bool, dry_run: bool, paste: bool, out: Pat
         raise UsageError("--fix asks before it writes, and nobody is there to answer", help="add --yes, or --dry-run")
 
 
-def _examined(context: object, only: list[str], skip: list[str]) -> Report:
+def _examined(context: object, only: list[str], skip: list[str], abouts: Sequence[About] = ABOUT) -> Report:
     """The report; of what was done so far after Ctrl-C."""
     from voxcli.doctor.context import Context
     from voxcli.doctor.examine import Examination
 
     assert isinstance(context, Context)
-    begun = Examination(context, only=only, skip=skip)
+    begun = Examination(context, only=only, skip=skip, abouts=abouts)
     try:
         return begun.run()
     except KeyboardInterrupt:

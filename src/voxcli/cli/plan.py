@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,6 +96,11 @@ def plan(
         from voxcli.recipe import render
 
         console.say(render.findings(resolved.warnings, resolved.places))
+    if apply and resolved.stages:
+        raise UsageError(
+            "--apply writes one row, and this recipe has stages",
+            help="plan without --apply, and write the row into the [[stage]] that is named",
+        )
     if apply and resolved.path is not None:
         from voxcli.recipe.edit import edit
 
@@ -103,23 +109,23 @@ def plan(
     progress.say("importing torch and transformers")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which --measure uses, writes to stderr
-    from voxcli.memory.predict import predict
+    from voxcli.memory.stages import predict
 
-    prediction = predict(
-        resolved,
-        named or machine.device(),
-        duration=duration,
-        labels=labels,
-        search=not no_search,
-        progress=progress,
+    device = named or machine.device()
+    part, totals, prediction = predict(
+        resolved, device, duration=duration, labels=labels, search=not no_search, progress=progress
     )
+    from voxcli.memory import report
+
     made = _edit(prediction, resolved, overrides or [], choice) if apply else None
     if json:
-        _show_json(prediction, made, _measured(prediction, resolved, progress) if measure else None)
+        _show_json(prediction, made, _measured(prediction, part, progress) if measure else None, totals)
     else:
+        if totals:
+            console.write("\n".join([*report.stage_lines(totals), ""]))
         _show(prediction)
         if measure:
-            _show_measured(_measured(prediction, resolved, progress))
+            _show_measured(_measured(prediction, part, progress))
     if apply:
         return _write(made, prediction, yes=yes)
     if not json:
@@ -177,10 +183,14 @@ def _measured(prediction: Prediction, recipe: Recipe, progress: Progress) -> lis
     return measure(prediction, recipe.decoding(), progress=progress)
 
 
-def _show_json(prediction: Prediction, made: Edit | None, measured: list[Measurement] | None) -> None:
+def _show_json(
+    prediction: Prediction, made: Edit | None, measured: list[Measurement] | None, totals: Mapping[str, int]
+) -> None:
     from voxcli.memory import report
 
     result = report.table(prediction)
+    if totals:
+        result["stages"] = dict(totals)
     if measured is not None:
         result["measured"] = report.measured_table(measured)
     if made is not None:

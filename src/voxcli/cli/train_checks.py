@@ -32,10 +32,11 @@ def check(recipe: Recipe, *, resume: bool, progress: Progress = NULL) -> Mapping
     next and says so itself.
     """
     from voxcli.doctor.context import Context
-    from voxcli.doctor.examine import examine
+    from voxcli.doctor.examine import Examination, examine
+    from voxcli.doctor.stages import with_stages
 
     context = Context.of_recipe(recipe, training=True, progress=_Listing(progress))
-    report = examine(context)
+    report = with_stages(examine(context), lambda one, abouts: Examination(one, abouts=abouts).run())
     splits: Splits | None = context.opened("splits")
     told = {one.message for one in (*recipe.warnings, *(splits.findings if splits is not None else ()))}
     found = [one for one in report.findings if one not in context.findings]
@@ -47,6 +48,8 @@ def check(recipe: Recipe, *, resume: bool, progress: Progress = NULL) -> Mapping
         message = f"{recipe.name}: {count} error{'s' if count > 1 else ''} before anything was spent"
         raise RecipeError(message, help=GO_ON, findings=errors, places=recipe.places)
     _say([dataclasses.replace(one, level="warning") if one.level == "error" else one for one in found], recipe)
+    if recipe.parts[0].tables["data"] != recipe.parts[-1].tables["data"]:
+        return {}  # what was read is what the last stage reads
     data: Data | None = context.opened("data")
     return data.read if data is not None else {}
 

@@ -6,18 +6,19 @@ own, said once, and every check that needs it ends there (`Unavailable`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from voxcli.api import Bundle, Corpus, Limits, ModelFamily
+from voxcli.api import Bundle, Corpus, Limits, ModelFamily, Split
 from voxcli.doctor.subject import Subject
 from voxcli.errors import ModelError, RecipeError, VoxError
 from voxcli.findings import Finding
 from voxcli.progress import NULL, Progress
 
 if TYPE_CHECKING:
+    from voxcli.data.table import Table
     from voxcli.doctor.checkpoint.folder import CheckpointFolder
     from voxcli.doctor.data.utterances import Data
     from voxcli.doctor.machine.facts import Machine
@@ -69,6 +70,8 @@ class Context:
     """What was found while something was opened."""
     not_looked_at: list[str] = field(default_factory=list)
     """What a check left out, and why: "the audio of 11,500 of 12,000 clips; --full reads all of it"."""
+    listed: Mapping[Split, Table] = field(default_factory=dict)
+    """Splits of the recipe's data that have been read already, as `Data.whole` returns them."""
     _opened: dict[str, Any] = field(default_factory=dict, repr=False)
 
     # -------------------------------------------------------------------------------------------------------- a recipe
@@ -125,7 +128,9 @@ class Context:
 
             if "data" in self.subject.kinds and self.subject.path is not None:
                 return of_folder(self.subject.path, self)
-            return of_recipe(self.recipe, self)
+            made = of_recipe(self.recipe, self)
+            made.read.update(self.listed)
+            return made
 
         return self._once("data", opened)
 

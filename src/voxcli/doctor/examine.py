@@ -95,10 +95,17 @@ class Report:
 class Examination:
     """The checks of a subject, one after the other; what was found so far is there at any time."""
 
-    def __init__(self, context: Context, *, only: Collection[str] = (), skip: Collection[str] = ()) -> None:
-        """Raises `UsageError` for a word that no check is called."""
+    def __init__(
+        self,
+        context: Context,
+        *,
+        only: Collection[str] = (),
+        skip: Collection[str] = (),
+        abouts: Collection[About] = ABOUT,
+    ) -> None:
+        """`abouts`: what the checks may be about. Raises `UsageError` for a word that no check is called."""
         self.context = context
-        self._chosen = chosen(context, only=only, skip=skip)
+        self._chosen = [one for one in chosen(context, only=only, skip=skip) if one[0].about in abouts]
         self._skip = words(skip)
         every = [check for check, _ in known()]
         self._names = {check.code: check.name for check in every}

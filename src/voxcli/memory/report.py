@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxcli.memory.cards import GIB, gib
@@ -62,6 +62,13 @@ def _facts(prediction: Prediction) -> Iterator[str]:
         ("worst batch", shape_text(prediction.phases[0].shape, prediction.padded_to)),
     ):
         yield f"{name:<{_FACT}}{text}"
+
+
+def stage_lines(totals: Mapping[str, int]) -> Iterator[str]:
+    """What each stage of a run needs, bytes; the one that needs most is what is planned."""
+    most = max(totals, key=lambda name: totals[name])
+    for name, total in totals.items():
+        yield f"stage {name:<20}{gib(total)}" + ("  needs most, and is planned here" if name == most else "")
 
 
 def shape_text(shape: Shape, padded_to: float) -> str:
