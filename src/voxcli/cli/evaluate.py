@@ -1,4 +1,4 @@
-"""`vox evaluate`: a checkpoint and a split -> word and character error rates, and every utterance in a file."""
+"""`vox evaluate`: a checkpoint and a split -> error rates, or accuracy and F1, and every utterance in a file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from voxcli.api import Split
 from voxcli.cli import console
 from voxcli.cli.decoder import Decoder, with_decoder
+from voxcli.errors import UsageError
 
 if TYPE_CHECKING:
     from voxcli.api import Decoding
@@ -54,10 +55,11 @@ def evaluate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    """Score a model on a data set: WER and CER with 95 % intervals, every utterance with its alignment.
+    """Score a model on a data set, with 95 % intervals, and write every utterance with what became of it.
 
-    `normalised` rates are counted after the scoring rules of the language (Whisper's for English), `raw` ones on the
-    text as it is. Words inserted where the reference is empty count as errors.
+    A model that writes text: WER and CER. `normalised` rates are counted after the scoring rules of the language
+    (Whisper's for English), `raw` ones on the text as it is. Words inserted where the reference is empty count as
+    errors. A classifier: accuracy and F1, a row for each class, what is taken for what.
 
     \b
     vox evaluate runs/my-run
@@ -74,6 +76,14 @@ def evaluate(
     of = target(data, run_of(Path(model)), model=model)
     opened = open_model(model, device=device)
     out = output_dir or place(model, opened.folder, of, split)
+    if classifies(opened):
+        from voxcli.cli.evaluate_classes import evaluate_classes
+
+        given = {"language": language, "task": task, "num-beams": num_beams, "max-new-tokens": max_new_tokens}
+        refuse({**given, "decoder": decoder, "examples": examples or None}, "is for models that write text", model)
+        settings = {"batch_duration": batch_duration, "num_workers": num_workers, "worst": worst, "device": device}
+        evaluate_classes(opened, model, of, split, baseline=baseline, out=out, json=json, settings=settings)
+        return
     decoding = with_decoder(changed(opened.decoding, language, task, num_beams, max_new_tokens), decoder)
     table, notes = split_of(of, split, text=opened.text, progress=progress)
     for note in notes:
@@ -124,6 +134,18 @@ def evaluate(
         count = "1 utterance" if len(scores.skipped) == 1 else f"{len(scores.skipped)} utterances"
         console.write(f"\nnot in these figures: {count} whose audio cannot be read, named in {out}/scores.json")
     say(f"{scores.seconds:.1f} s, real-time factor {scores.real_time_factor:.3f}; every utterance is in {out}")
+
+
+def classifies(opened: OpenModel) -> bool:
+    """Whether a model says classes, not text."""
+    return getattr(opened.task, "learns", "text") == "label"
+
+
+def refuse(given: dict[str, Any], why: str, model: str) -> None:
+    """Raise `UsageError` for options that were given and do nothing here."""
+    if said := [f"--{name}" for name, value in given.items() if value is not None]:
+        what = "classifies" if "text" in why else "writes text"
+        raise UsageError(f"{said[0]} {why}, and {model} {what}", help=f"leave out {', '.join(said)}")
 
 
 def changed(

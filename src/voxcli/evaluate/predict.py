@@ -90,7 +90,8 @@ def predict(
     def prepare(positions: list[int]) -> _Ready:
         return _prepare(light, task, [table.utterance(int(rows[position])) for position in positions], limits)
 
-    with progress.task("transcribing", total=float(durations.sum()), unit="s of audio") as bar:
+    doing = "classifying" if getattr(task, "learns", "text") == "label" else "transcribing"
+    with progress.task(doing, total=float(durations.sum()), unit="s of audio") as bar:
         for ready in _ahead(prepare, packed, num_workers):
             with inference(bundle, batch_duration):
                 done, too_large = decoder(ready)

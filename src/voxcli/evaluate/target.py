@@ -78,16 +78,19 @@ def target(data: str | None, run: Path | None, *, model: str | None = None, opti
     raise UsageError(f"{option}{data}: there is no such file, folder or shipped recipe", help="check the path")
 
 
-def split_of(target: Target, split: Split, *, text: TextRules, progress: Progress = NULL) -> tuple[Table, list[str]]:
+def split_of(
+    target: Target, split: Split, *, text: TextRules, labels: bool = False, progress: Progress = NULL
+) -> tuple[Table, list[str]]:
     """The utterances of a split, with references by the checkpoint's `[text]` rules, and what was left out.
 
-    Long and short clips stay in whatever the model's limits: only the recipe's `[filter]` leaves any out. Raises
-    `DataError` where the split is empty; its help says which splits there are.
+    `labels`: they are compared by their labels, not by their texts. Long and short clips stay in whatever the model's
+    limits: only the recipe's `[filter]` leaves any out. Raises `DataError` where the split is empty; its help says
+    which splits there are.
     """
-    table, notes = _load(target, split, text, progress)
+    table, notes = _load(target, split, text, labels, progress)
     if len(table):
         return table, notes
-    others = {name: _load(target, name, text, progress)[0] for name in SPLITS if name != split}
+    others = {name: _load(target, name, text, labels, progress)[0] for name in SPLITS if name != split}
     found = [f"{name} ({len(other)} utterances, {clock(other.duration)})" for name, other in others.items() if other]
     first = next((name for name, other in others.items() if other), None)
     raise DataError(
@@ -140,9 +143,19 @@ def _called(manifest: Path) -> str:
     return manifest.resolve().parent.name if manifest.stem in ("manifest", "metadata") else manifest.stem
 
 
-def _load(target: Target, split: Split, text: TextRules, progress: Progress) -> tuple[Table, list[str]]:
+def _load(
+    target: Target, split: Split, text: TextRules, labels: bool, progress: Progress
+) -> tuple[Table, list[str]]:
     splits = load_splits(
-        target.datasets, target.filter, text, target.holdout, limits=None, splits=(split,), progress=progress
+        target.datasets,
+        target.filter,
+        text,
+        target.holdout,
+        limits=None,
+        splits=(split,),
+        transcripts=not labels,
+        labels=labels,
+        progress=progress,
     )
     notes: Sequence[object] = [*splits.drops, *(f"{one.level}: {one.message}" for one in splits.findings)]
     return splits.split(split), [str(note) for note in notes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Corpus
@@ -37,8 +38,9 @@ class Listener:
     """Whether padding changes what the model says of a clip: clips of one length only are then scored together."""
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """The feature extractor; the classes stand in the model's config."""
+        """The feature extractor, and the classes: beside an adapter nothing else names them."""
         self.feature_extractor.save_pretrained(folder)
+        self.labels.write(Path(folder))
 
 
 def build(family: Classifier, config: Any, corpus: Corpus, loading: dict[str, Any]) -> Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,12 @@ def classifies(config: Mapping[str, Any]) -> bool:
     return config.get("model_type") in architectures() and any(
         name.endswith(("ForSequenceClassification", "ForAudioClassification")) for name in named
     )
+
+
+def as_trained(family: Any, config: Mapping[str, Any]) -> Any:
+    """A family for a trained classifier that voxcli did not write: its classes are its own, one or several hold."""
+    several = config.get("problem_type") == "multi_label_classification"
+    return dataclasses.replace(family, labels="checkpoint", multi_label=several)
 
 
 def from_checkpoint(checkpoint: str, changes: Mapping[str, Any]) -> Any:

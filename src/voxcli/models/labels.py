@@ -7,10 +7,15 @@ hold (multi-label), names stand in one string with a separator between them, and
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+from voxcli.models.checkpoint import read_json
+
+FILE = "labels.json"
 SHOWN = 12  # names that a message lists
 
 
@@ -40,6 +45,13 @@ class Labels:
         """What a label names that is no class of the model."""
         return tuple(name for name in self.said(label) if name not in self.ids)
 
+    def write(self, folder: Path) -> None:
+        """Write the names beside a checkpoint."""
+        content = json.dumps(
+            {"labels": list(self.names), "multi_label": self.multi_label}, ensure_ascii=False, indent=2
+        )
+        (folder / FILE).write_text(content + "\n", encoding="utf-8")
+
     def problem(self, label: str | None) -> str | None:
         """Why a recording with this label cannot be learned, or None."""
         if label is None:
@@ -49,6 +61,12 @@ class Labels:
             meant = f"did you mean '{close[0]}'? " if close else ""
             return f"its label '{unknown[0]}' is none of the model's classes; {meant}they are {listed(self.names)}"
         return None
+
+
+def read_names(checkpoint: str) -> tuple[str, ...]:
+    """The classes that were written with a checkpoint, in its order; () where none were. Raises `ModelError`."""
+    stored = read_json(checkpoint, FILE) or {}
+    return tuple(str(name) for name in stored.get("labels") or ())
 
 
 def parts(label: str | None, *, multi_label: bool, separator: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from voxcli.api import Bundle, Corpus, Decoding, ModelFamily, Task
 from voxcli.errors import ModelError
 from voxcli.models.adapters import attached, merged
 from voxcli.models.checkpoint import absolute, read_config, read_json
+from voxcli.models.labels import read_names
 from voxcli.models.settings import Settings, read_settings
 from voxcli.plugins.manager import manager
 from voxcli.recipe.schema import TextRules
@@ -77,7 +78,9 @@ def open_model(
         family = dataclasses.replace(family, encoder_context=encoder_context)
     if isinstance(dtype, str):
         dtype = getattr(torch, dtype)
-    corpus = Corpus(_characters(checkpoint) if adapter is not None else "", (), 0, 0.0)
+    corpus = Corpus("", (), 0, 0.0)
+    if adapter is not None:  # the sizes of its output layer
+        corpus = Corpus(_characters(checkpoint), read_names(checkpoint), 0, 0.0)
     more = dict(loading or {})
     bundle = family.build(corpus, **{"dtype": dtype or torch.float32, **more})
     if adapter is not None:
@@ -146,9 +149,13 @@ def _base(checkpoint: str, adapter: dict[str, Any], settings: Settings | None) -
 
 def _family_of(checkpoint: str) -> ModelFamily:
     """The family of a checkpoint that voxcli did not write, by its model_type."""
-    from voxcli.models import ctc_config
+    from voxcli.models import classifier_config, ctc_config
 
-    model_type = read_config(checkpoint)["model_type"]
+    sizes = read_config(checkpoint)
+    model_type = sizes["model_type"]
+    if classifier_config.classifies(sizes):
+        known: ModelFamily = manager().registry.load("model", "classifier")(checkpoint=checkpoint)
+        return classifier_config.as_trained(known, sizes)
     if model_type != "whisper" and model_type not in ctc_config.architectures():
         raise ModelError(
             f"{checkpoint} is a {model_type} model; nothing here can transcribe with it",
