@@ -220,7 +220,8 @@ class Watch:
 def options_of(setup: Setup) -> str:
     """What decides a setup's memory beside the batch, in words: "LoRA, int8, checkpointing, bf16"."""
     train, quantization = setup.train, setup.quantization
-    words = ["full" if setup.adapter is None else f"LoRA {setup.adapter.r}"]
+    adapter = setup.adapter
+    words = ["full" if adapter is None else f"LoRA {adapter.r}" if adapter.type == "lora" else "attention adapters"]
     if quantization is not None and quantization.load_in_8bit:
         words.append("int8")
     elif quantization is not None and quantization.load_in_4bit:

@@ -61,6 +61,11 @@ def read_json(checkpoint: str, file: str) -> dict[str, Any] | None:
     return loaded
 
 
+def file_of(checkpoint: str, file: str) -> Path | None:
+    """A file of a checkpoint on this machine, or None where it has none. Raises as `read_json`."""
+    return _find(checkpoint, file)
+
+
 def has_file(checkpoint: str, file: str) -> bool:
     """Whether a checkpoint has a file. Raises `ModelError` where there is no such checkpoint."""
     return _find(checkpoint, file) is not None

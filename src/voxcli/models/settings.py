@@ -82,7 +82,7 @@ def write_settings(recipe: Recipe, folder: Path) -> None:
         "model": {**model, "type": recipe.model_type},
         "text": dataclasses.asdict(recipe.text),
         "decoding": dataclasses.asdict(recipe.decoding()),
-        "base": base if recipe.adapter is not None else None,
+        "base": base if recipe.adapter is not None and recipe.adapter.type == "lora" else None,
     }
     text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")

@@ -6,12 +6,14 @@ other combination trains (tests/train/test_little_memory.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from voxcli.recipe.problems import Problems
 
+_OF_ATTENTION = ("type", "language", "adapter_attn_dim")
 _SAME = {"float16": "fp16", "bfloat16": "bf16"}  # frozen_dtype -> mixed_precision
 _REWRITES_WEIGHTS = ("pissa", "olora")
 HALF_ONLY = ("flash_attention_2", "flash_attention_3")
@@ -31,7 +33,9 @@ def check(core: Mapping[str, Any], task: Any, problems: Problems) -> None:
     if train is not None:
         _precision(train, problems)
         _smoothing(train, task, problems)
-    if adapter is not None:
+    if adapter is not None and adapter.type == "attention":
+        _attention(adapter, quantization, task, problems)
+    elif adapter is not None:
         in_bits = quantization is not None and (quantization.load_in_8bit or quantization.load_in_4bit)
         _adapter(adapter, in_bits, problems)
         _names(adapter, problems)
@@ -81,6 +85,10 @@ def _precision(train: Any, problems: Problems) -> None:
 
 
 def _adapter(adapter: Any, in_bits: bool, problems: Problems) -> None:
+    for name in ("language", "adapter_attn_dim"):
+        if getattr(adapter, name) is not None:
+            message = f'{name} belongs to type = "attention", and the type is "lora"'
+            problems.add("R019", message, f'remove {name}, or type = "attention"', ("adapter", name))
     begins = adapter.init_lora_weights
     if in_bits and begins in _REWRITES_WEIGHTS:
         message = (
@@ -100,6 +108,40 @@ def _adapter(adapter: Any, in_bits: bool, problems: Problems) -> None:
     if adapter.lora_bias and not isinstance(begins, bool):
         message = f'lora_bias needs init_lora_weights = true, and it is "{begins}"'
         problems.add("R019", message, "remove one of them", ("adapter", "lora_bias"))
+
+
+def adapted(model: Any, adapter: Any) -> Any:
+    """The model family as an adapter of a language needs it: with the characters of the data for its classes."""
+    if adapter is None or adapter.type != "attention" or getattr(model, "vocabulary", "") is not None:
+        return model
+    return replace(model, vocabulary="data")
+
+
+def _attention(adapter: Any, quantization: Any, task: Any, problems: Problems) -> None:
+    if adapter.language is None or not re.fullmatch(r"[\w-]+", adapter.language):
+        message = (
+            "an attention adapter belongs to a language, and none is named"
+            if adapter.language is None
+            else f"adapter.language is '{adapter.language}', and it names a file"
+        )
+        problems.add(
+            "R019", message, 'language = "tur", for example: letters, digits, - and _', ("adapter", "language")
+        )
+    usual = type(adapter)()
+    for one in fields(adapter):
+        if one.name not in _OF_ATTENTION and getattr(adapter, one.name) != getattr(usual, one.name):
+            message = f'{one.name} belongs to type = "lora", and the type is "attention"'
+            problems.add("R019", message, f"remove {one.name}, or the type", ("adapter", one.name))
+    if adapter.adapter_attn_dim is not None and adapter.adapter_attn_dim < 1:
+        message = f"adapter.adapter_attn_dim is {adapter.adapter_attn_dim}, expected at least 1"
+        problems.add("R006", message, "16 is usual", ("adapter", "adapter_attn_dim"))
+    if quantization is not None:
+        message = "attention adapters are trained over weights that are not quantised"
+        help = 'remove [quantization]; train.frozen_dtype = "bfloat16" halves the frozen weights'
+        problems.add("R019", message, help, ("quantization",))
+    if task is not None and "lm_head" not in getattr(task, "trained_with_adapter", ()):
+        message = "attention adapters are for CTC models, and this model is none"
+        problems.add("R019", message, 'type = "lora"', ("adapter", "type"))
 
 
 def _names(adapter: Any, problems: Problems) -> None:

@@ -124,6 +124,7 @@ class _Resolution:
         if self.problems.errors:
             raise self.error()
         task = combinations.smoothed(task, core["train"])
+        model = combinations.adapted(model, core["adapter"])
         resolved = self._resolved(name, seed, core, data, augment, model, backend)
         return Recipe(
             name=name,

@@ -112,8 +112,14 @@ class Quantization:
 class Adapter:
     """`[adapter]`: train a small addition to a frozen model; the keys are those of peft.LoraConfig."""
 
-    type: Literal["lora"] = "lora"
-    """LoRA (arXiv 2106.09685)."""
+    type: Literal["lora", "attention"] = "lora"
+    """`lora` (arXiv 2106.09685). `attention` is for CTC models of several languages, as in MMS (arXiv 2305.13516): a
+    small adapter in every layer and an output layer for the language; of the keys below it has the next two alone."""
+    language: str | None = None
+    """`attention` only: name of the language, for example its ISO 639-3 code. The checkpoint holds
+    adapter.<language>.safetensors and those of the checkpoint it began with; `vox transcribe --language` picks one."""
+    adapter_attn_dim: int | None = None
+    """`attention` only: width of the adapters. None means the checkpoint's own, else 16."""
     r: int = 8
     """Rank. Higher learns more and costs memory for its weights, gradients and optimizer state."""
     lora_alpha: int = 16

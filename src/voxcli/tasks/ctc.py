@@ -108,8 +108,10 @@ class CTCTask:
         """B transcripts: the most probable class of each frame, repeats joined, blanks dropped; or what `[decoder]`
         makes of the probabilities.
         """
+        from voxcli.models.attention_adapters import speak
         from voxcli.tasks.ctc_decoding import frames_of, transcript_of
 
+        speak(bundle, decoding.language)
         rate = bundle.processor.feature_extractor.sampling_rate
         durations = [int(n_samples) / rate for n_samples in batch["n_samples"]]
         found = frames_of(bundle, self.prepared(bundle, batch), batch["frames"], decoding)
@@ -119,14 +121,18 @@ class CTCTask:
 
     def check_decoding(self, bundle: Bundle, decoding: Decoding) -> None:
         """Open the decoder before it is needed. Raises `VoxError` where it does not fit the model's alphabet."""
+        from voxcli.models.attention_adapters import speak
         from voxcli.tasks.ctc_decoding import check
 
+        speak(bundle, decoding.language)
         check(bundle, decoding)
 
     def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Transcript:
         """One recording of any length, in overlapping windows; memory does not grow with its length."""
+        from voxcli.models.attention_adapters import speak
         from voxcli.tasks.ctc_windows import transcribe
 
+        speak(bundle, decoding.language)
         return transcribe(self, bundle, audio, decoding)
 
     def problem(self, utterance: Utterance, limits: Limits, bundle: Bundle | None) -> str | None:

@@ -15,6 +15,7 @@ import torch
 
 from voxcli.api import Bundle, Corpus, ModelFamily, Task
 from voxcli.errors import ModelError
+from voxcli.models import attention_adapters
 from voxcli.models.checkpoint import quietly
 from voxcli.recipe.combinations import GPU_ONLY
 from voxcli.recipe.schema import Adapter, Quantization, Train
@@ -112,7 +113,9 @@ def dress(
     model: Any = bundle.model
     quantized.make_trainable(model)
     model.accepts_loss_kwargs = False  # else transformers' Trainer multiplies the loss by the accumulation steps
-    if adapter is not None:
+    if adapter is not None and adapter.type == "attention":
+        bundle = attention_adapters.fitted(bundle, str(adapter.language), adapter.adapter_attn_dim)
+    elif adapter is not None:
         model = lora.fitted(model, family, adapter, task)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("every weight of the model is frozen: nothing would be learned", help="freeze less")
@@ -150,6 +153,7 @@ def save_pretrained(bundle: Bundle, folder: str | Path, *, dtype: torch.dtype = 
                 generation.save_pretrained(folder)
         else:
             _save_whole(inner, folder, dtype)
+            attention_adapters.save(bundle, inner, folder)
         bundle.processor.save_pretrained(folder)
         bundle.processor.feature_extractor.save_pretrained(folder)
     _save_spellings(bundle.processor, folder)

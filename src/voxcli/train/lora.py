@@ -15,6 +15,8 @@ from voxcli.models.checkpoint import absolute, quietly, read_config
 from voxcli.plugins.manager import manager
 from voxcli.recipe.schema import Adapter
 
+OWN = ("type", "language", "adapter_attn_dim")
+"""Keys of [adapter] that are none of peft.LoraConfig."""
 LEFT_OUT = {
     "task_type": "peft's wrappers for tasks are made for text; unset, the model's own forward is called",
     "peft_type": "it is `type`",
@@ -65,7 +67,8 @@ def fitted(model: Any, family: ModelFamily, adapter: Adapter, task: Task | None 
         )
     on_meta = any(parameter.is_meta for parameter in model.parameters())
     keys = {name: list(one) if isinstance(one, tuple) else one for name, one in dataclasses.asdict(adapter).items()}
-    del keys["type"]
+    for name in OWN:
+        del keys[name]
     names = [name for name, _ in model.named_modules()]
     direct = read_directly(model.config.model_type)
     keys["target_modules"] = targets(adapter.target_modules, names, architecture, direct)

@@ -53,7 +53,8 @@ def _checkpoint(context: Context) -> int:
     prediction = prediction_where_it_matters(context)
     if prediction is None:  # too small to trace: all of it, and AdamW's two states
         return 12 * context.limits.n_parameters
-    saved = prediction.trained_parameters if context.recipe.adapter is not None else prediction.parameters
+    apart = context.recipe.adapter is not None and context.recipe.adapter.type == "lora"
+    saved = prediction.trained_parameters if apart else prediction.parameters
     steady = next(one for one in prediction.phases if one.name == "later steps")
     return 4 * saved + steady.peak.parts.get("optimizer", 0) + steady.peak.parts.get("averages", 0)
 

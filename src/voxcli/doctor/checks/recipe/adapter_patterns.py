@@ -33,7 +33,7 @@ class AdapterKeyWithoutEffect:
     def run(self, context: Context) -> Iterator[Finding]:
         """From the names of the layers."""
         adapter: Any = context.recipe.adapter
-        if adapter is None or not context.limits or not context.skeleton.model.name_or_path:
+        if adapter is None or adapter.type != "lora" or not context.limits or not context.skeleton.model.name_or_path:
             return
         hit = matched(context)
         if not hit:

@@ -44,7 +44,7 @@ class AdapterFitsNoLayer:
         from voxcli.train import lora
 
         recipe = context.recipe
-        if recipe.adapter is None or not context.limits:  # R120 where there are none
+        if recipe.adapter is None or recipe.adapter.type != "lora" or not context.limits:  # R120 where there are none
             return
         adapter = recipe.adapter
         model: Any = context.skeleton.model
