@@ -116,3 +116,47 @@ def test_findings(tmp_path, folder):
     assert "no audio files" in wrong[1].message
     with pytest.raises(DataError, match="does not exist"):
         Noise(root=tmp_path / "nowhere")(SPEECH, RATE, np.random.default_rng(0))
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Three tones, told apart by their frequency: one in a folder `music`, two in a table."""
+    time = np.arange(2 * RATE) / RATE
+    root = tmp_path / "labelled"
+    for name, frequency in (("music/a.wav", 1000), ("b.wav", 2000), ("c.wav", 3000)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / name, 0.1 * np.sin(2 * np.pi * frequency * time), RATE)
+    (root / "manifest.csv").write_text("path,label\nb.wav,animal\nc.wav,factory\n")
+    return root
+
+
+def heard(audio):
+    """Frequencies of the tones in it, kHz."""
+    power = np.abs(np.fft.rfft(audio)) ** 2
+    return {khz for khz in (1, 2, 3) if power[1000 * khz] > 0.01 * power.max()}
+
+
+@pytest.mark.parametrize(
+    ("labels", "tones"), [(("music",), {1}), (("animal",), {2}), (("animal", "factory"), {2, 3}), ((), {1, 2, 3})]
+)
+def test_labels_choose_files(labelled, labels, tones):
+    noise = Noise(root=labelled, labels=labels, snr_db=(-20.0, -20.0))
+    assert list(noise.findings()) == []
+    assert set().union(*(heard(noise(SPEECH, RATE, np.random.default_rng(seed))) for seed in range(12))) == tones
+
+
+def test_a_label_that_no_file_has(labelled, folder):
+    [finding] = Noise(root=labelled, labels=("music", "babies")).findings()
+    assert finding.path == ("labels",)
+    assert "babies" in finding.message
+    assert "animal, factory, music" in finding.help
+    [finding] = Noise(root=folder, labels=("music",)).findings()
+    assert "deep" in finding.help
+
+
+def test_several_voices_sound_together_at_one_level_each(labelled):
+    babble = Noise(root=labelled, voices=(8, 8), snr_db=(-20.0, -20.0))
+    mixed = babble(SPEECH, RATE, np.random.default_rng(0))
+    assert heard(mixed) == {1, 2, 3}
+    several = Noise(root=labelled, voices=(3, 3), snr_db=(10.0, 10.0))(SPEECH, RATE, np.random.default_rng(1))
+    assert ratio(SPEECH, several) == pytest.approx(10.0, abs=0.01)

@@ -50,7 +50,9 @@ def coded(audio: np.ndarray, sampling_rate: int, coding: Coding, bitrate: float 
     file = io.BytesIO()
     keys: dict[str, Any] = {} if bitrate is None else _keys(coding, rate, bitrate)
     with soundfile.SoundFile(file, "w", rate, 1, subtype=subtype, format=container, **keys) as out:
-        for begin in range(0, len(samples), rate):  # by the second: libvorbis keeps a whole write on the stack
+        for begin in range(
+            0, len(samples), rate
+        ):  # ten minutes in one write end the process: libvorbis keeps them on its stack
             out.write(samples[begin : begin + rate])
     size = file.tell()
     file.seek(0)

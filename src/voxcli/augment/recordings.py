@@ -101,7 +101,7 @@ def duration_of(path: Path) -> float | None:
     try:
         return float(header(path).duration)
     except DataError as error:
-        log.warning("noise file left out: %s", error.message)
+        log.warning("left out of augmentation: %s", error.message)
         return None
 
 

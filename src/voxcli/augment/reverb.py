@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from voxcli.api import Finding, config
 from voxcli.augment import bounds, draws
-from voxcli.augment.recordings import TRIES, files_in, folder_findings
+from voxcli.augment.recordings import TRIES, duration_of, files_in, folder_findings
 from voxcli.errors import DataError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Reverb:
                 continue
             if len(response):
                 return response
-        if failed is not None and len(files) <= TRIES:
+        if failed is not None and not any(duration_of(path) for path in files):
             raise DataError(f"the impulse responses in {self.root} cannot be read: {failed.message}", help=failed.help)
         return None
 

@@ -24,9 +24,9 @@ _DECIDES = {  # the key that says how much is changed
 class AugmentationWithoutEffect:
     """An augmentation is never drawn, or draws what changes nothing.
 
-    Why: `p = 0`, a speed of 1.0 alone, a gain of 0 dB, a low-pass above what the model's rate holds. The recipe promises a robustness that the model does not get. A
-    feature extractor that scales every clip to the same level (wav2vec 2.0 with do_normalize) takes any gain away
-    again, which is said as a note.
+    Why: `p = 0`, a speed of 1.0 alone, a gain of 0 dB, a low-pass above what the model's rate holds. The recipe
+    promises a robustness that the model does not get. A feature extractor that scales every clip to the same level
+    (wav2vec 2.0 with do_normalize) takes any gain away again, which is said as a note.
 
     Repair: a share above 0, or without the [[augment]].
 
