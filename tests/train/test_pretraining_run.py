@@ -184,7 +184,8 @@ def test_a_collapse_stops_the_run_with_a_cause_and_a_repair(project: Project) ->
 
 
 def test_its_result_is_the_beginning_of_a_fine_tune(project: Project) -> None:
-    project.run(*cut("r", 4, 1)).assert_ok()
+    result = project.run(*cut("r", 4, 1)).assert_ok()
+    assert 'next        fine-tune it: [model] type = "ctc", checkpoint = "runs/r/best"' in result.out
     best = project.path / "runs" / "r" / "best"
     assert {"config.json", "model.safetensors", "preprocessor_config.json", "vox.json"} <= {
         path.name for path in best.iterdir()
@@ -251,3 +252,18 @@ def test_wrong_keys_are_errors_that_say_what_to_write(project: Project) -> None:
 def test_a_plan_counts_it_before_it_is_built(project: Project) -> None:
     result = project.run("plan", "r.toml", "--json").assert_ok()
     assert json.loads(result.out)["model"].startswith("pretraining")
+
+
+def test_long_recordings_are_cut_into_pieces(project: Project) -> None:
+    rate = 16_000
+    clips = [soundfile.read(project.path / "data" / "audio" / f"train-{number:03}.wav")[0] for number in range(4)]
+    long = [sample for _ in range(3) for clip in clips for sample in clip]
+    for split in ("train", "validation"):
+        soundfile.write(project.path / "data" / f"{split}.wav", long, rate)
+    (project.path / "data" / "manifest.csv").write_text("path,split\ntrain.wav,train\nvalidation.wav,validation\n")
+    given = ("filter.max_duration=2.0", 'filter.too_long="chunk"', "train.max_steps=2")
+    project.run(*cut("r", 4, 1, *given)).assert_ok()
+    seen = sum(entry["audio_seconds"] for entry in steps(project, "r"))
+    assert seen == pytest.approx(len(long) / rate, abs=0.05), "an epoch: two steps of seven pieces"
+    plan = project.run(*cut("x", 4, 1, *given), "--dry-run").assert_ok()
+    assert "validation  7 utterances" in plan.out

@@ -169,6 +169,7 @@ def _result(run: Run) -> dict[str, Any]:
     )
     return {
         "run": str(run.folder),
+        "task": run.recipe.task_name,
         "model": str(best),
         "steps": state.step,
         "best_step": state.best_step,
@@ -207,5 +208,11 @@ def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, stages: bo
         )
         if one["set_aside"]:
             console.write(f"set aside   {one['set_aside']} utterances: {Path(one['run']) / 'culprits.jsonl'}")
+    if result["task"] == "pretraining":
+        console.write(
+            f'next        fine-tune it: [model] type = "ctc", checkpoint = "{root}/best", vocabulary = "data"'
+        )
+        return
     console.write(f"next        vox evaluate {root} --data {asked} --split test")
-    console.write(f"            vox transcribe FILE --model {root}")
+    command = "classify" if result["task"] == "classification" else "transcribe"
+    console.write(f"            vox {command} FILE --model {root}")
