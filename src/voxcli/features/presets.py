@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from voxcli.errors import UsageError
 
@@ -45,7 +45,8 @@ class Spectral:
                 continue
             if getattr(self, name) is None:
                 raise UsageError(f"{self.kind} has no {name}", help=f"it has {', '.join(self.parameters())}")
-            made = dataclasses.replace(made, **{name: value})
+            change: dict[str, Any] = {name: value}
+            made = dataclasses.replace(made, **change)
         if given.get("n_fft") is not None and given.get("win_length") is None:
             made = dataclasses.replace(made, win_length=made.n_fft)
         return made._checked()
