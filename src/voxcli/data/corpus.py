@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from voxcli.api import SPLITS, Corpus, Dataset, Finding, Limits, Split
+from voxcli.data import windows
 from voxcli.data.exclude import read_exclude
 from voxcli.data.filters import Check, Drop, apply, checks_of, excluded_of_split
 from voxcli.data.holdout import Hashes, divide, quick_hashes, speaker_hashes, text_hashes
@@ -157,7 +158,11 @@ def load_splits(
 def list_split(
     datasets: Sequence[Dataset], split: Split, text: TextRules | None = None, *, progress: Progress = NULL
 ) -> Table:
-    """Every row of a split in all data sets, its transcript after `[text]`, nothing left out. Raises `DataError`."""
+    """Every row of a split in all data sets, its transcript after `[text]`, nothing left out; of streams that training
+    reads as they come, the first rows. Raises `DataError`.
+    """
+    if split == "train" and windows.is_live(datasets):
+        return windows.sample(datasets, text or TextRules())
     numbers = [number for number, dataset in enumerate(datasets) if _has(dataset, split)]
     found = [index(datasets[number], split, progress=progress) for number in numbers]
     return join(found, normalize=normalizer(text or TextRules()), numbers=numbers, progress=progress)

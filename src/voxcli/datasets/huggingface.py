@@ -12,10 +12,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxcli.api import SPLITS, Split, Utterance, config
 from voxcli.errors import DataError
+
+if TYPE_CHECKING:
+    from voxcli.datasets.live import Live
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +36,13 @@ class HuggingFace:
     data_files: str | tuple[str, ...] | None = None
     """Only these files, by name or pattern."""
     streaming: bool = False
-    """Fetch rows one after the other instead of downloading the whole data set first. Each row that is taken is kept in
-    voxcli's cache (encoded, as it comes), because training reads it again: with `take`, a part of a data set that is
-    larger than the disk. Begins anew when interrupted."""
+    """Fetch rows one after the other instead of downloading the whole data set first. With `take`, so many rows are
+    kept in voxcli's cache (encoded, as they come) and trained on like any data set. Without it, training reads on and
+    on, `buffer_size` rows at a time, and keeps no more than these."""
     take: int | None = None
     """At most so many rows of each part, the first ones."""
+    buffer_size: int = 1000
+    """Rows of a stream that are read ahead, shuffled among themselves and batched by duration, before the next ones."""
     splits: dict[Split, tuple[str, ...]] | None = None
     """Parts that make up a split: { train = ["train", "other"], validation = ["validation[:500]"] }. A split that is
     not named here is the part with its usual name (train; validation, valid, val, dev; test)."""
@@ -65,6 +70,17 @@ class HuggingFace:
         """The splits that the data set has parts for. Raises `DataError`."""
         return tuple(split for split in SPLITS if self._parts(split))
 
+    @property
+    def live(self) -> bool:
+        """Whether training reads on and on, instead of listing the rows first."""
+        return self.streaming and self.take is None
+
+    def stream(self, split: Split) -> Live:
+        """The rows of a split as they come. Raises `DataError` where there is no such part."""
+        from voxcli.datasets.live import Live
+
+        return Live(self, split)
+
     def fingerprint(self, split: Split) -> str:
         """Hash of what `datasets` knows of the parts, and of all keys; a stream on the Hub is known by its keys."""
         found = hashlib.blake2b(f"{self!r} {split}".encode(), digest_size=16)
@@ -78,18 +94,20 @@ class HuggingFace:
 
     def _of_part(self, part: str) -> Iterator[Utterance]:
         rows = self._open(part)
-        audio = self._audio_column(rows, part)
-        places = self._places(rows, audio)
-        classes = {n: f.names for n, f in (rows.features or {}).items() if type(f).__name__ == "ClassLabel"}
-        make = _Row(part, audio, places, classes, self.language)
+        make = self._row_of(rows, part)
         files = [] if self.streaming else _own_files(rows)
         if not files:
             yield from self._copied(rows, part, make)
             return
-        for number, (row, file, at) in enumerate(_rows(files, audio, list(places.values()))):
+        for number, (row, file, at) in enumerate(_rows(files, make.audio, list(make.places.values()))):
             if self.take is not None and number >= self.take:
                 return
             yield make(row, number, file, at)
+
+    def _row_of(self, rows: Any, part: str) -> _Row:
+        audio = self._audio_column(rows, part)
+        classes = {n: f.names for n, f in (rows.features or {}).items() if type(f).__name__ == "ClassLabel"}
+        return _Row(part, audio, self._places(rows, audio), classes, self.language)
 
     def _copied(self, rows: Any, part: str, make: _Row) -> Iterator[Utterance]:
         """By a new file in voxcli's cache: for streams, and for selections of rows that have no file of their own."""

@@ -28,12 +28,21 @@ def write(rows: Any, path: Path, *, audio: str, columns: Sequence[str], take: in
     `rows` is a `Dataset` or an `IterableDataset`. Raises `DataError` where the stream breaks off or the disk is full.
     """
     import datasets
+
+    examples = iter(rows.cast_column(audio, datasets.Audio(decode=False)))
+    yield from copied(examples, path, audio=audio, columns=columns, take=take)
+
+
+def copied(
+    examples: Iterator[dict[str, Any]], path: Path, *, audio: str, columns: Sequence[str], take: int | None
+) -> Iterator[Row]:
+    """The same for rows that are being read, with their audio as it is stored; not one row more is taken of them."""
+    import datasets
     import pyarrow as pa
 
     from voxcli.data.cache import unwritable
 
     stored = datasets.Audio(decode=False)
-    examples = iter(rows.cast_column(audio, stored))
     fields = {audio: stored.pa_type, **dict.fromkeys(columns, pa.string())}
     count = 0
     try:

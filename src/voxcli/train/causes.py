@@ -54,10 +54,10 @@ class Reason:
 
 def reason(run: Run, row: int, epoch: int, tensors: Mapping[str, Any], outcome: Outcome) -> Reason:
     """Why the utterance of a row gave `outcome` in that epoch; `tensors` are its collated ones, alone."""
-    utterance = run.splits.train.utterance(row)
+    utterance = run.table(epoch).utterance(row)
     bundle, recipe = run.bundle.replace(model=None), run.recipe
     rate = run.limits.sampling_rate
-    others = OthersOf(run.splits.train, rate)
+    others = OthersOf(run.table(epoch), rate)
     source = Preparation(run.task, bundle, recipe.augment, rate, recipe.seed, epoch, None, others)
     try:
         audio, utterance = source.heard(utterance)

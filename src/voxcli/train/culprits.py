@@ -155,7 +155,7 @@ class Culprits:
         known = self.left_out(step)
         tried = False
         for row in rows[: 4 * CONTROLS]:
-            if run.splits.train.utterance(int(row)).id in known:
+            if run.table(step.epoch).utterance(int(row)).id in known:
                 continue
             try:
                 batch = run.again(step.epoch, [int(row)])

@@ -8,6 +8,7 @@ from typing import Any
 from voxcli.data.batches import padding_of, padding_share
 from voxcli.data.filters import Drop
 from voxcli.data.mixing import counted as mixed
+from voxcli.data.windows import size_of
 from voxcli.train.device import describe
 from voxcli.train.prepare import Ingredients
 
@@ -37,6 +38,7 @@ def plan(made: Ingredients) -> dict[str, Any]:
         "characters": len(splits.corpus.characters),
         "unknown_characters": {name: dict(found) for name, found in splits.unknown_characters.items() if found},
         "mix": mixed(made.batching.mix, splits.train.origins, splits.train.durations, recipe.weights),
+        "stream": {"window": size} if (size := size_of(recipe.data)) else None,
         "batches": {
             "per_epoch": len(first),
             "utterances": round(sum(map(len, first)) / max(len(first), 1), 1),
@@ -76,6 +78,11 @@ def lines(counted: dict[str, Any]) -> list[str]:
             taken = f"{one['an_epoch']:,} of {one['utterances']:,} utterances an epoch"
             said = f"weight {one['weight']:g}: {taken}, {clock(one['seconds_an_epoch'])}, {one['share']:.0%}"
             rows.append((f"data.{one['number']}", said))
+    if counted["stream"]:
+        size = counted["stream"]["window"]
+        rows.append(
+            ("stream", f"read as it comes, {size:,} rows at a time; here an epoch is the first of these windows")
+        )
     for one in counted["changes"]:
         seconds = f"{clock(one['before'])} -> {clock(one['after'])}"
         rows.append(("changed", f"{one['count']:,} of {one['split']}, {seconds}: {one['what']}"))

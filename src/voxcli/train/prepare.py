@@ -26,7 +26,7 @@ from voxcli.recipe.render import toml
 from voxcli.recipe.resolve import Recipe
 from voxcli.recipe.where import shown
 from voxcli.tasks.metrics import METRICS
-from voxcli.train import checkpoint, continuation, device, handover, processes, randomness, schedule
+from voxcli.train import checkpoint, continuation, device, handover, processes, randomness, schedule, streaming
 from voxcli.train.folder import RunFolder
 from voxcli.train.handover import Handover
 from voxcli.train.interrupt import Interruption
@@ -72,6 +72,7 @@ def gather(
     where = device.choose(use_cpu=recipe.train.use_cpu)
     device.check_precision(where, recipe.train.mixed_precision)
     processes.join(where)
+    streamed = streaming.check(recipe)
     limits = recipe.model.limits()
     progress.say("reading the data")
     splits = _first_rank_first(lambda: splits_of(recipe, limits, listed=listed, progress=progress))
@@ -79,7 +80,7 @@ def gather(
     randomness.seed_all(recipe.seed)
     bundle = build(
         recipe.model,
-        corpus or splits.corpus,
+        corpus or (streaming.unread(splits.corpus) if streamed else splits.corpus),
         train=recipe.train,
         adapter=recipe.adapter,
         quantization=recipe.quantization,

@@ -35,7 +35,7 @@ def splits_of(
         recipe.filter,
         recipe.text,
         recipe.holdout,
-        limits=dataclasses.replace(limits, max_duration=inf) if cuts_long_clips(recipe) else limits,
+        limits=limits_of(recipe, limits),
         splits=splits,
         labels=getattr(recipe.task, "learns", "text") == "label",
         transcripts=getattr(recipe.task, "transcripts", True),
@@ -43,6 +43,11 @@ def splits_of(
         listed=listed,
         progress=progress,
     )
+
+
+def limits_of(recipe: Recipe, limits: Limits) -> Limits:
+    """What leaves clips out: the model's limits, but for its window where clips are cut to it."""
+    return dataclasses.replace(limits, max_duration=inf) if cuts_long_clips(recipe) else limits
 
 
 def cuts_long_clips(recipe: Recipe) -> bool:

@@ -20,6 +20,8 @@ from voxcli.api import Bundle, Limits, Task
 from voxcli.data.batches import DurationBatches, padding_of
 from voxcli.data.corpus import Splits
 from voxcli.data.loading import Batch, Loader
+from voxcli.data.table import Table
+from voxcli.data.windows import is_live
 from voxcli.memory.watch import Watch
 from voxcli.models.settings import write_settings
 from voxcli.plugins.manager import manager
@@ -36,6 +38,7 @@ from voxcli.train.spikes import Spikes
 from voxcli.train.state import State
 from voxcli.train.steplog import StepLog
 from voxcli.train.steps import Step
+from voxcli.train.streaming import Stream, stream_of
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Run:
     """What is said of each step."""
     average: Average | None = field(default=None, init=False, repr=False)
     """The average of the weights, by which the run is evaluated and saved; None where none is asked for."""
+    stream: Stream | None = field(default=None, init=False, repr=False)
+    """The windows of streamed data, each of which is an epoch; None where the training split is listed."""
     _set_aside: set[str] = field(default_factory=set, repr=False)
     _batches: tuple[int, list[np.ndarray]] | None = field(default=None, repr=False)
 
@@ -110,6 +115,8 @@ class Run:
         self.culprits = Culprits(self)
         self.spikes = Spikes(self)
         self.step_log = StepLog(self)
+        if is_live(self.recipe.data):
+            self.stream = stream_of(self)
 
     @property
     def total_steps(self) -> int:
@@ -125,9 +132,15 @@ class Run:
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch over all processes: indices into the training split, in order."""
-        if self._batches is None or self._batches[0] != epoch:
-            self._batches = (epoch, self.batching.epoch(epoch, self.world))
-        return self._batches[1]
+        found = self._batches
+        if found is None or found[0] != epoch:
+            batching = self.batching if self.stream is None else self.stream.batching(epoch)
+            found = self._batches = (epoch, [] if batching is None else batching.epoch(epoch, self.world))
+        return found[1]
+
+    def table(self, epoch: int) -> Table:
+        """The training split; of streamed data the window that is this epoch."""
+        return self.splits.train if self.stream is None else self.stream.table(epoch)
 
     def loader(self, epoch: int, start: int, rank: int, world: int) -> Iterable[Any]:
         """The batches of one process from batch `start` (over all processes) of an epoch on, read and collated."""
@@ -140,7 +153,7 @@ class Run:
 
     def _loader(self, epoch: int, batches: Sequence[np.ndarray], **given: Any) -> Loader:
         return Loader(
-            self.splits.train,
+            self.table(epoch),
             batches,
             task=self.task,
             bundle=self.bundle.replace(model=None),
@@ -250,6 +263,8 @@ class Run:
         target = self.files.checkpoint(self.state.step)
         generators = processes.gather(randomness.capture())
         self.shortage.remember()
+        if self.stream is not None:
+            self.state.stream = self.stream.start(self.state.epoch)
         described = {"handover": handover.describe(self.bundle.model, moving)}
         raw = {"raw": self.average.capture()} if self.average is not None else {}
         if self.rank == 0:
@@ -278,6 +293,8 @@ class Run:
         """Tell the plugins that listen; `error` is None where the run came to its end."""
         self.step_log.close()
         self.watch.end(error)
+        if self.stream is not None and error is None:
+            self.stream.close()
         sessions.end(self, error)
         manager().call("vox_run_end", run=self, error=error)
 

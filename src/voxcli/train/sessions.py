@@ -57,7 +57,7 @@ def order(run: Run, epoch: int) -> str:
     """A hash of the ids of an epoch's batches, in their order: where it differs, the data come in another order."""
     batches = run.batches(epoch)
     digest = hashlib.blake2b(np.array([len(batch) for batch in batches], dtype=np.int64).tobytes(), digest_size=8)
-    ids = run.splits.train.ids.array
+    ids = run.table(epoch).ids.array
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *batches])
     for start in range(0, len(rows), _CHUNK):
         names = ids.take(pa.array(rows[start : start + _CHUNK])).to_pylist()

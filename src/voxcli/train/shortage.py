@@ -124,7 +124,7 @@ class Shortage:
         for batch in step.batches if lost else ():
             rows = [row for row, name in zip(batch.rows, batch.ids, strict=False) if name in lost]
             if rows:
-                audio -= math.fsum(float(self._run.splits.train.durations[row]) for row in rows)
+                audio -= math.fsum(float(self._run.table(step.epoch).durations[row]) for row in rows)
                 padded -= batch.padded_duration * len(rows) / len(batch.ids)
         return (max(audio, 0.0), max(padded, 0.0)) if parts else (0.0, 0.0)
 
@@ -133,7 +133,7 @@ class Shortage:
         run = self._run
         if part.is_whole or not part.rows:
             return part
-        longest = max(float(run.splits.train.durations[row]) for row in part.rows)
+        longest = max(float(run.table(step.epoch).durations[row]) for row in part.rows)
         if not longest <= part.size.duration / 2:
             return part
         try:
@@ -244,7 +244,7 @@ class Shortage:
         entry["where"] = where.removesuffix(" pass")
         if step is not None and part is not None:
             size = part.size
-            durations = [round(float(run.splits.train.durations[row]), 3) for row in part.rows]
+            durations = [round(float(run.table(step.epoch).durations[row]), 3) for row in part.rows]
             entry |= {"epoch": step.epoch, "utterances": part.ids, "durations": durations}
             entry["padding"] = round(max(0.0, 1 - math.fsum(durations) / size.padded), 4) if size.padded else 0.0
         if size is not None:

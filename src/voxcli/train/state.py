@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -39,6 +40,8 @@ class State:
     """Id -> cause of utterances whose loss or gradient was not finite, see `voxcli.train.culprits`."""
     norms: list[float] = field(default_factory=list)
     """The gradient norms of the newest steps, see `voxcli.train.spikes`."""
+    stream: list[dict[str, Any]] = field(default_factory=list)
+    """Where each data set stands at the beginning of `epoch`, where the data are streamed; see `voxcli.data.windows`."""
     world: int = 1
     """Processes that took these steps: batches of an epoch are cut for their number."""
 

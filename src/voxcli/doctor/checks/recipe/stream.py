@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from voxcli.api import Finding
@@ -14,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class StreamWithoutEnd:
-    """A data set is streamed, and neither `take` nor `max_steps` says how much of it is wanted.
+    """A data set is streamed without `take`, and `max_steps` does not say when the run is over.
 
-    Why: voxcli draws utterances in any order and again in each epoch, so the rows of a stream are fetched and kept
-    before the first step. Without `take` that is the whole data set, row by row, which begins anew when it is
-    interrupted; and with `num_train_epochs` alone nobody knows how many steps the run has before the last row is here.
+    Why: such a data set is not listed before training: it is read on and on, a window of `buffer_size` rows after the
+    other, and begins anew where it ends. How many rows it has nobody knows, so that epochs cannot be counted, nor a
+    share of it be set aside by [holdout]; a vocabulary or classes that are those of the data are not known either.
 
-    Repair: `take = 10000` in [[data]] (the first rows of each part), or without streaming; and
-    `max_steps` in [train].
+    Repair: `max_steps` in [train]; or `take = 10000` in [[data]], which keeps the first rows of each part in the cache
+    and trains on them like on any data set.
 
-    Sources: voxcli.datasets.streamed; transformers issue 26413 and datasets issue 5773 (an iterable data set needs
+    Sources: voxcli.data.windows; transformers issue 26413 and datasets issue 5773 (an iterable data set needs
     max_steps).
     """
 
@@ -38,19 +37,10 @@ class StreamWithoutEnd:
         for index, table in enumerate(recipe.tables["data"]):
             if not table.get("streaming") or table.get("take") is not None:
                 continue
-            local = Path(str(table.get("path", ""))).expanduser().exists()
             if recipe.train.max_steps is None:
                 yield Finding(
-                    "warning",
+                    "error",
                     f"{table.get('path')} is streamed without an end: no take, and the run has no max_steps",
-                    "take = 10000 in [[data]], and max_steps in [train]; or streaming = false",
-                    path=("data", index, "streaming"),
-                )
-            elif not local:
-                yield Finding(
-                    "note",
-                    f"{table.get('path')} is streamed without `take`: every row is fetched and kept before the first "
-                    "step",
-                    "take = 10000 in [[data]]",
+                    "max_steps in [train]; or take = 10000 in [[data]], or streaming = false",
                     path=("data", index, "streaming"),
                 )
