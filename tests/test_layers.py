@@ -31,6 +31,7 @@ LAYERS = [
         "features",
         "preview",
         "transcribe",
+        "classify",
         "doctor",
         "survey",
     },

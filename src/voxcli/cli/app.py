@@ -34,6 +34,7 @@ COMMANDS = {
     "train": ("voxcli.cli.train:train", "Train a model as a recipe says."),
     "evaluate": ("voxcli.cli.evaluate:evaluate", "Score a model on a data set."),
     "transcribe": ("voxcli.cli.transcribe:transcribe", "Turn audio files into text."),
+    "classify": ("voxcli.cli.classify:classify", "Say what audio files are: their classes."),
     "features": ("voxcli.cli.features:features", "Write log-mel, MFCC, spectrograms or embeddings to a file."),
     "export": ("voxcli.cli.export:export", "Write a trained model in another format."),
     "recipe": ("voxcli.cli.recipe:app", "Check, show, list and write recipes."),

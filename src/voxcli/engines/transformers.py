@@ -38,9 +38,13 @@ class TransformersEngine:
     @classmethod
     def open(cls, name: str | Path, *, device: str | None = None, batch_duration: float = BATCH_DURATION) -> Self:
         """Load a run folder, a checkpoint, an adapter or a hub id. Raises `ModelError`."""
+        from voxcli.errors import ModelError
         from voxcli.models.open import open_model
 
-        return cls(open_model(name, device=device), batch_duration=batch_duration)
+        opened = open_model(name, device=device)
+        if getattr(opened.task, "learns", "text") == "label":
+            raise ModelError(f"{name} classifies: it writes no text", help=f"vox classify FILE --model {name}")
+        return cls(opened, batch_duration=batch_duration)
 
     def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> list[Transcript | None]:
         """Several recordings, each (N,) float32 at `sampling_rate`, in order; none is too short or too long.

@@ -1,0 +1,166 @@
+"""Recordings -> classifications: audio is read ahead of the model, short recordings share its batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from voxcli.api import Classification
+from voxcli.audio.decode import read
+from voxcli.engines.transformers import TransformersEngine
+from voxcli.errors import DataError, ModelError, UsageError
+from voxcli.models.open import OpenModel
+from voxcli.progress import NULL, Progress
+from voxcli.tasks.classification import classification
+from voxcli.tasks.classification_windows import aggregated, scored
+from voxcli.transcribe.inputs import Source
+
+LOOK_AHEAD = 120.0  # s of audio that are read together and share batches
+MAX_FILES = 256
+
+Read = tuple[Source, np.ndarray | DataError]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The classes of a stretch of a recording, s."""
+
+    start: float
+    end: float
+    classification: Classification
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one recording: its classes, or the reason why there are none."""
+
+    source: Source
+    classification: Classification | None
+    windows: tuple[Window, ...] = ()
+    """In order; empty unless they were asked for."""
+    problem: str | None = None
+    help: str | None = None
+
+
+def adjusted(
+    model: OpenModel,
+    *,
+    window: float | None = None,
+    stride: float | None = None,
+    aggregate: Literal["mean", "max"] | None = None,
+    threshold: float | None = None,
+) -> OpenModel:
+    """The model with what the command line sets in place of its recipe's keys.
+
+    Raises `ModelError` for a model that writes text, `UsageError` for windows that it cannot take.
+    """
+    family: Any = model.bundle.family
+    if getattr(model.task, "learns", "text") != "label":
+        raise ModelError("this model writes text: it has no classes", help="vox transcribe, or a classifier's --model")
+    whole = dataclasses.replace(family, scored="whole").limits().max_duration
+    if window is not None and window > whole:
+        raise UsageError(f"--window {window:g}: the model takes {whole:g} s at a time", help=f"--window {whole:g}")
+    if stride is not None and window is None and family.scored == "whole":
+        raise UsageError("--stride is from window to window, and there are none", help="add --window 1.0 (s)")
+    changes: dict[str, Any] = {"aggregate": aggregate, "threshold": threshold, "window_stride": stride}
+    if window is not None:
+        changes |= {"scored": "windows", "window_duration": window, "window_stride": stride or window}
+    kept = {key: value for key, value in changes.items() if value is not None}
+    return dataclasses.replace(model, bundle=model.bundle.replace(family=dataclasses.replace(family, **kept)))
+
+
+def classify(
+    sources: Iterable[Source],
+    model: OpenModel,
+    *,
+    by_window: bool = False,
+    threshold: float | None = None,
+    batch_duration: float = 120.0,
+    progress: Progress = NULL,
+) -> Iterator[Result]:
+    """Classify recordings, in order. One that cannot be read has a result with its problem; the others go on.
+
+    `by_window`: say the classes of each window too. `threshold`: a class below it does not count as chosen.
+    """
+    sources = list(sources)
+    engine = TransformersEngine(model, batch_duration=batch_duration)
+    with progress.task("classifying", total=len(sources), unit="files") as bar:
+        for group in _ahead(_groups(sources, engine.sampling_rate)):
+            clips = [audio for _, audio in group if not isinstance(audio, DataError)]
+            found: list[Any] = [None] * len(clips)
+            if not by_window and clips:
+                found = list(engine.transcribe_batch(clips, model.decoding))
+            rest = iter(found)
+            for source, audio in group:
+                if isinstance(audio, DataError):
+                    yield Result(source, None, problem=audio.message, help=audio.help)
+                elif by_window:
+                    next(rest)
+                    yield _in_windows(source, audio, model, threshold)
+                elif (one := next(rest)) is None:
+                    yield _too_large(source, len(audio) / engine.sampling_rate)
+                else:
+                    yield Result(source, _above(one, threshold))
+                bar.advance(1)
+
+
+def _in_windows(source: Source, audio: np.ndarray, model: OpenModel, threshold: float | None) -> Result:
+    bundle = model.bundle
+    family: Any = bundle.family
+    pieces = list(scored(model.task, bundle, audio))  # type: ignore[arg-type]
+    windows = tuple(
+        Window(start, end, _above(classification(scores, bundle, duration=end - start), threshold))
+        for start, end, scores in pieces
+    )
+    whole = aggregated([scores for _, _, scores in pieces], family.aggregate)
+    duration = len(audio) / bundle.processor.feature_extractor.sampling_rate
+    return Result(source, _above(classification(whole, bundle, duration=duration), threshold), windows)
+
+
+def _above(found: Classification, threshold: float | None) -> Classification:
+    """The same; of one class at most, none is chosen where the first is below the threshold."""
+    if threshold is None or len(found.chosen) != 1 or found.scores[0] >= threshold:
+        return found
+    return dataclasses.replace(found, chosen=())
+
+
+def _groups(sources: Iterable[Source], sampling_rate: int) -> Iterator[list[Read]]:
+    group: list[Read] = []
+    seconds = 0.0
+    for source in sources:
+        audio = _read(source, sampling_rate)
+        group.append((source, audio))
+        seconds += 0.0 if isinstance(audio, DataError) else len(audio) / sampling_rate
+        if seconds >= LOOK_AHEAD or len(group) >= MAX_FILES:
+            yield group
+            group, seconds = [], 0.0
+    if group:
+        yield group
+
+
+def _read(source: Source, sampling_rate: int) -> np.ndarray | DataError:
+    if source.audio is None:
+        return DataError(f"{source.name}: {source.problem}")
+    try:
+        return read(source.audio, sampling_rate=sampling_rate, name=source.name)
+    except DataError as error:
+        return error
+
+
+def _too_large(source: Source, duration: float) -> Result:
+    problem = f"{source.name}: {duration:.1f} s of audio do not fit the memory, even alone"
+    return Result(source, None, problem=problem, help="--window 10 (s), or a device with more memory")
+
+
+def _ahead(groups: Iterator[list[Read]]) -> Iterator[list[Read]]:
+    """Each group, while the next one is read in a thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="vox-read") as pool:
+        waiting = pool.submit(next, groups, None)
+        while (group := waiting.result()) is not None:
+            waiting = pool.submit(next, groups, None)
+            yield group
