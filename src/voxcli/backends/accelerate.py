@@ -34,6 +34,11 @@ class Accelerate:
             "lr_scheduler_kwargs",
             "warmup_steps",
             "optim",
+            "optim_args",
+            "optim_target_modules",
+            "layer_decay",
+            "learning_rates",
+            "freeze",
             "weight_decay",
             "adam_beta1",
             "adam_beta2",
@@ -41,6 +46,8 @@ class Accelerate:
             "label_smoothing_factor",
             "max_grad_norm",
             "ema_decay",
+            "average_checkpoints",
+            "average_by",
             "batch_duration",
             "per_device_train_batch_size",
             "gradient_accumulation_steps",
@@ -63,7 +70,7 @@ class Accelerate:
         """Raise `RecipeError` for an optimizer or scheduler that does not exist."""
         from voxcli.train import optimizer, schedule
 
-        optimizer.check(train.optim)
+        optimizer.check(train)
         schedule.check(train.lr_scheduler_type)
 
     def fit(self, run: Run) -> None:

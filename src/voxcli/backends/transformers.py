@@ -8,6 +8,7 @@ accumulation steps and by the number of processes (transformers 5.23, Trainer.tr
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -50,6 +51,11 @@ class Transformers:
             "lr_scheduler_kwargs",
             "warmup_steps",
             "optim",
+            "optim_args",
+            "optim_target_modules",
+            "layer_decay",
+            "learning_rates",
+            "freeze",
             "weight_decay",
             "adam_beta1",
             "adam_beta2",
@@ -57,6 +63,8 @@ class Transformers:
             "label_smoothing_factor",
             "max_grad_norm",
             "ema_decay",
+            "average_checkpoints",
+            "average_by",
             "batch_duration",
             "per_device_train_batch_size",
             "gradient_accumulation_steps",
@@ -77,18 +85,15 @@ class Transformers:
 
     def check(self, train: Train) -> None:
         """Raise `RecipeError` for an optimizer, a scheduler or an argument that the Trainer does not have."""
-        import dataclasses
-
         from transformers import TrainingArguments
-        from transformers.training_args import OptimizerNames
 
         from voxcli.errors import RecipeError
-        from voxcli.train import schedule
+        from voxcli.train import optimizer, schedule
 
         schedule.check(train.lr_scheduler_type)
-        names = sorted(str(member.value) for member in OptimizerNames)
-        if train.optim not in names:
-            raise RecipeError(f"train.optim: no optimizer is called '{train.optim}'", help=f"known: {', '.join(names)}")
+        if self.optim_args and train.optim_args:
+            raise RecipeError("optim_args is set in [backend] and in [train]", help="keep [train] optim_args")
+        optimizer.check(train)
         known = {one.name for one in dataclasses.fields(TrainingArguments)}
         for name in self.arguments:
             if name not in known or name in type(self).supports | {"bf16", "fp16", "output_dir"}:
@@ -146,16 +151,42 @@ class Transformers:
         trainer.train()
 
 
+def _parsed(text: str | None) -> dict[str, Any]:
+    """ "a=1,b=true" -> {"a": 1, "b": True}"""
+    import json
+
+    found: dict[str, Any] = {}
+    for pair in (text or "").replace(" ", "").split(","):
+        key, _, value = pair.partition("=")
+        try:
+            found[key] = json.loads(value.lower())
+        except ValueError:
+            found[key] = value
+    return {key: value for key, value in found.items() if key}
+
+
+def _own(train: Train) -> bool:
+    """Whether the optimizer is one that the Trainer would not make like this: of several rates, or with arguments."""
+    from voxcli.train.optimizer import NAMES
+
+    return bool(train.layer_decay is not None or train.learning_rates or train.optim_args or train.optim not in NAMES)
+
+
 def _trainer(run: Run) -> type[transformers.Trainer]:
     """A Trainer class that takes the steps of `run`. Made here, so that importing this module imports nothing heavy."""
     import torch
     from transformers import Trainer, TrainerCallback
     from transformers.trainer_callback import TrainerControl, TrainerState
 
+    from voxcli.train import optimizer
     from voxcli.train.gradients import Gradients
     from voxcli.train.run import Moving
     from voxcli.train.steps import steps
     from voxcli.train.updating import Update
+
+    train = run.recipe.train
+    given = train.optim_args or _parsed(getattr(run.recipe.backend, "optim_args", None))
+    train = dataclasses.replace(train, optim_args=given)
 
     class Told(TrainerCallback):
         """Passes the Trainer's events on to the run."""
@@ -211,6 +242,9 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
             self.begun = time.perf_counter()
 
         def create_optimizer(self, *args: Any, **given: Any) -> Any:
+            trainer: Any = self
+            if trainer.optimizer is None and _own(train):
+                trainer.optimizer = optimizer.build(trainer.model, train, run.device)
             made = super().create_optimizer(*args, **given)
             if self.update is None:
                 self.update = Update.of(made, failed=run.shortage.optimizer, exhausted=run.shortage.optimizer_exhausted)

@@ -97,6 +97,6 @@ def no_gradients_left(model: torch.nn.Module) -> Iterator[None]:
 def _key(setup: Setup, depth: Depth | None) -> str:
     """Everything that decides the model."""
     train = setup.train
-    decides = (train.gradient_checkpointing, train.frozen_dtype, train.attn_implementation)
+    decides = (train.gradient_checkpointing, train.frozen_dtype, train.attn_implementation, train.freeze)
     corpus = (setup.corpus.characters, setup.corpus.labels)
     return repr((setup.family, corpus, decides, setup.adapter, setup.quantization, setup.device, depth))

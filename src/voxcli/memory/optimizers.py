@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -38,10 +39,10 @@ def build(model: torch.nn.Module, train: Train, device: str) -> Any:
 
     The model's tensors may be fake ones on the CPU. Raises as `voxcli.train.optimizer.build` does.
     """
-    check(train.optim)
+    check(train)
     if train.optim in BITSANDBYTES:
         return Bitsandbytes(groups(model.named_parameters(), weight_decay=train.weight_decay), train.optim, device)
-    made = _real(model, train, torch.device(device))
+    made = _real(model, replace(train, layer_decay=None, learning_rates={}), torch.device(device))
     if device == "cuda":
         for group in made.param_groups:
             if "foreach" in group and not group.get("fused"):

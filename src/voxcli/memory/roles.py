@@ -244,6 +244,8 @@ def stacks(setup: Setup) -> tuple[Stack, ...]:
     Empty where layers between the first and the last differ (some are frozen, some have an adapter): then only the
     whole model will do.
     """
+    if any("*" in group or ".layers." in group for group in setup.train.freeze):
+        return ()
     plain = setup
     if setup.adapter is None or not (set(_NOT_ALIKE) & set(_changed(setup.adapter))):
         plain = setup.replace(adapter=None, quantization=None)  # they change all layers alike, and cost time to build

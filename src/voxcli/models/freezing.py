@@ -103,6 +103,11 @@ def freeze_layers(model: Any, count: int) -> None:
         freeze(model, [f"encoder.layers.0-{count - 1}"])
 
 
+def members(model: Any, group: str) -> list[Any]:
+    """The parameters of one group, frozen ones too. Raises `ModelError` where there are none."""
+    return _members(model, group)
+
+
 def _members(model: Any, group: str) -> list[Any]:
     """The parameters of one group. Raises `ModelError` where there are none."""
     bare = _bare(model)

@@ -31,6 +31,7 @@ _AT_LEAST = {  # key -> smallest sensible value, and whether it is allowed itsel
     ("train", "weight_decay"): (0, True),
     ("train", "adam_epsilon"): (0, False),
     ("train", "max_grad_norm"): (0, True),
+    ("train", "average_checkpoints"): (0, True),
     ("train", "batch_duration"): (0, False),
     ("train", "per_device_train_batch_size"): (1, True),
     ("train", "gradient_accumulation_steps"): (1, True),
@@ -65,6 +66,8 @@ def check(tables: Tables, core: Mapping[str, Any], backend: type | None, task: A
     _ranges(core, problems)
     if tables.complete and "train" not in faulty:
         _length_and_batch(core["train"], tables.values, problems)
+    if core["train"] is not None and "train" not in faulty:
+        _rates(core["train"], problems)
     combinations.check(core, task, problems)
     check_cuts(core["filter"], task, problems)
     if core["quantization"] is not None and "adapter" not in tables.values:
@@ -119,6 +122,19 @@ def _ranges(core: Mapping[str, Any], problems: Problems) -> None:
     if holdout is not None and holdout.validation + holdout.test >= 1:
         message = "validation and test together take the whole training split"
         problems.add("R006", f"[holdout] {message}", "shares below 1, for example 0.05", ("holdout",))
+
+
+def _rates(train: Any, problems: Problems) -> None:
+    decay, at = train.layer_decay, ("train", "layer_decay")
+    if decay is not None and not 0 < decay <= 1:
+        problems.add("R006", f"train.layer_decay is {decay}, expected above 0, to 1", "0.9 is usual", at)
+    for name, rate in train.learning_rates.items():
+        if not rate > 0:
+            message = f"the learning rate of '{name}' is {rate}, expected more than 0"
+            problems.add("R006", message, f'freeze = ["{name}"] leaves it as it is', ("train", "learning_rates", name))
+    if train.average_checkpoints == 1:
+        message = "average_checkpoints is 1, and one checkpoint is its own average"
+        problems.add("R006", message, "5 is usual, 0 averages nothing", ("train", "average_checkpoints"))
 
 
 def _length_and_batch(train: Any, values: Mapping[str, Any], problems: Problems) -> None:

@@ -176,7 +176,21 @@ class Train:
     warmup_steps: float = 0.1
     """Steps of rising rate; below 1 it is a share of all steps."""
     optim: str = "adamw_torch"
-    """adamw_torch, adamw_bnb_8bit, paged_adamw_8bit, adafactor, sgd, as in transformers' OptimizerNames."""
+    """adamw_torch, adamw_bnb_8bit, paged_adamw_8bit, adafactor, sgd … as in transformers' OptimizerNames; some need a
+    package of their own."""
+    optim_args: dict[str, Any] = field(default_factory=dict)
+    """Arguments of an optimizer that are no key here, for example { momentum = 0.9 } of sgd."""
+    optim_target_modules: tuple[str, ...] | str | None = None
+    """Layers that GaLore or APOLLO projects: names, a pattern, or all-linear."""
+    layer_decay: float | None = None
+    """Rate of each transformer layer as a share of that of the layer above it; the output has the whole learning_rate.
+    Usual: 0.8 to 0.95."""
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    """Other rates than `learning_rate`, by the groups of `freeze` or by patterns of parameter names, for example
+    { head = 1e-3 }; later ones win."""
+    freeze: tuple[str, ...] = ()
+    """What is not trained: feature_encoder, feature_projection, embeddings, encoder, encoder.layers.0-5, decoder, head,
+    all_but_head, or patterns of parameter names (*.attention.*)."""
     weight_decay: float = 0.0
     """Decoupled decay, not applied to biases and normalisation weights."""
     adam_beta1: float = 0.9
@@ -193,6 +207,10 @@ class Train:
     ema_decay: float | None = None
     """Evaluate and save a moving average of the weights, of which so much is kept at each step: 0.999 averages over the
     last thousand steps or so. It rises to that value while a run is young. One copy more of what is trained."""
+    average_checkpoints: int = 0
+    """At the end of a run, average the weights of so many checkpoints and evaluate them: the best, where they are."""
+    average_by: Literal["best", "last"] = "best"
+    """Which checkpoints: those with the best metric, or the newest. So many are kept until the end."""
     batch_duration: float | None = None
     """s of padded audio per device and step; one of this and per_device_train_batch_size has to be set."""
     per_device_train_batch_size: int | None = None

@@ -15,7 +15,7 @@ import torch
 
 from voxcli.api import Bundle, Corpus, ModelFamily, Task
 from voxcli.errors import ModelError
-from voxcli.models import attention_adapters
+from voxcli.models import attention_adapters, freezing
 from voxcli.models.checkpoint import quietly
 from voxcli.recipe.combinations import GPU_ONLY
 from voxcli.recipe.schema import Adapter, Quantization, Train
@@ -107,8 +107,8 @@ def dress(
     """What training adds to a model that a family has built, in training mode: shared by real models and by models on
     the meta device whose memory is only counted.
 
-    The order: adapter, checkpointing, then the type of what is frozen. Raises `ModelError` where the adapter does not
-    fit, and where nothing would be learned.
+    The order: adapter, `freeze`, checkpointing, then the type of what is frozen. Raises `ModelError` where the adapter
+    does not fit, and where nothing would be learned.
     """
     model: Any = bundle.model
     quantized.make_trainable(model)
@@ -117,6 +117,8 @@ def dress(
         bundle = attention_adapters.fitted(bundle, str(adapter.language), adapter.adapter_attn_dim)
     elif adapter is not None:
         model = lora.fitted(model, family, adapter, task)
+    if train.freeze:
+        freezing.freeze(model, train.freeze)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("every weight of the model is frozen: nothing would be learned", help="freeze less")
     if train.gradient_checkpointing:

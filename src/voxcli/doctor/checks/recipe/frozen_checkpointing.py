@@ -54,7 +54,8 @@ class ReentrantCheckpointing:
             return
         changes["train.gradient_checkpointing"] = True
         reentrant = any(isinstance(arguments.get(key), dict) and arguments[key].get("use_reentrant") for key in _KEYS)
-        frozen = recipe.adapter is not None or any(getattr(recipe.model, name, False) for name in _FREEZES)
+        keys_of_model = any(getattr(recipe.model, name, False) for name in _FREEZES)
+        frozen = recipe.adapter is not None or bool(recipe.train.freeze) or keys_of_model
         if reentrant and frozen:
             message = "re-entrant checkpointing over frozen layers: layers whose inputs need no gradient learn nothing"
             yield Finding("error", message, help, path=path, fix=Fix(changes))

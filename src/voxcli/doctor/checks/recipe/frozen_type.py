@@ -38,5 +38,5 @@ class FrozenTypeOfNothing:
         model: Any = recipe.model
         if recipe.train.frozen_dtype == "float32" or recipe.adapter is not None or recipe.model_type not in _FAMILIES:
             return
-        if not any(getattr(model, name, False) for name in _FREEZES):
+        if not recipe.train.freeze and not any(getattr(model, name, False) for name in _FREEZES):
             yield without_effect("train", ["frozen_dtype"], "every weight is trained, and those stay float32")
