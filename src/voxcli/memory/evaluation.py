@@ -73,16 +73,18 @@ def _generate(model: Any, batch: dict[str, Any], decoding: Decoding, tracker: Tr
     """The memory of `generate`: encoder outputs and caches once for every beam, and the scores of one token."""
     from transformers import DynamicCache, EncoderDecoderCache
 
-    features = batch[model.main_input_name].to(model.dtype)
+    name = next(one for one in (model.main_input_name, "input_values", "input_features") if one in batch)
+    features = batch[name].to(model.dtype)
     with tracker.part("batch"):
         segment = features.clone()  # generate of Whisper cuts its segments out of the recording
     beams = decoding.num_beams
     encoded = model.get_encoder()(segment, return_dict=True)
     if beams > 1:
         encoded["last_hidden_state"] = encoded.last_hidden_state.repeat_interleave(beams, dim=0)
-    room = int(getattr(model.config, "max_target_positions", 448))
+    sizes = getattr(model.config, "decoder", None) or model.config  # a decoder may have a config of its own
+    room = int(getattr(sizes, "max_target_positions", None) or getattr(sizes, "max_position_embeddings", None) or 448)
     new = room - PREFIX if decoding.max_new_tokens is None else min(decoding.max_new_tokens, room - PREFIX)
-    cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
+    cache = EncoderDecoderCache(DynamicCache(config=sizes), DynamicCache(config=sizes))
     tokens = torch.zeros(features.shape[0] * beams, PREFIX, dtype=torch.int64)
     _next(model, tokens, encoded, cache, beams)
     for layer in cache.self_attention_cache.layers:

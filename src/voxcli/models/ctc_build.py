@@ -60,7 +60,7 @@ def build(family: CTC, config: Any, corpus: Corpus, loading: dict[str, Any]) -> 
     else:
         tokenizer = _new_vocabulary(model, chosen, corpus, old if trained_head else None)
     extractor = feature_extractor(family.checkpoint, config)
-    return Bundle(model=model, processor=_processor(model.config.model_type, extractor, tokenizer), family=family)
+    return Bundle(model=model, processor=processor_of(model.config.model_type, extractor, tokenizer), family=family)
 
 
 def tokenizer_of(checkpoint: str) -> Any:
@@ -106,7 +106,8 @@ def _new_vocabulary(model: Any, chosen: str, corpus: Corpus, old: Any) -> Any:
     return vocabulary.tokenizer()
 
 
-def _processor(model_type: str, extractor: Any, tokenizer: Any) -> Any:
+def processor_of(model_type: str, extractor: Any, tokenizer: Any) -> Any:
+    """A feature extractor and a tokenizer as the processor of an architecture."""
     import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 

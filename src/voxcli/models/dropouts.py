@@ -1,9 +1,9 @@
 """Dropouts and layer drop of `[model]` -> the config of any architecture, by transformers' names.
 
 A family offers those it can honour as fields of these names. Each goes to every part of the config that has it (an
-encoder and a decoder have configs of their own); where no part has it, the one that means the same elsewhere is looked
-for (`hidden_dropout` of wav2vec 2.0 is `dropout` of Whisper and BART); where there is none either, that is an error:
-transformers would take the key, keep it and do nothing with it.
+encoder and a decoder have configs of their own), under the name that the part has for it: `hidden_dropout` of wav2vec
+2.0 is `dropout` of Whisper and BART. Where no part has it, that is an error: transformers would take the key, keep it
+and do nothing with it.
 """
 
 from __future__ import annotations
@@ -62,11 +62,9 @@ def present(config: Any) -> set[str]:
 
 
 def _homes(config: Any, key: str) -> list[tuple[Any, str]]:
-    parts = list(_parts(config))
-    for attribute in (key, *DROPOUTS.get(key, ())):
-        if homes := [(part, attribute) for part in parts if hasattr(part, attribute)]:
-            return homes
-    return []
+    names = (key, *DROPOUTS.get(key, ()))
+    found = [(part, next((name for name in names if hasattr(part, name)), None)) for part in _parts(config)]
+    return [(part, name) for part, name in found if name is not None]
 
 
 def _parts(config: Any) -> Iterator[Any]:

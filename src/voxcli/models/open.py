@@ -156,12 +156,13 @@ def _family_of(checkpoint: str) -> ModelFamily:
     if classifier_config.classifies(sizes):
         known: ModelFamily = manager().registry.load("model", "classifier")(checkpoint=checkpoint)
         return classifier_config.as_trained(known, sizes)
-    if model_type != "whisper" and model_type not in ctc_config.architectures():
+    others = {"whisper": "whisper", "speech-encoder-decoder": "encoder-decoder"}
+    if model_type not in others and model_type not in ctc_config.architectures():
         raise ModelError(
             f"{checkpoint} is a {model_type} model; nothing here can transcribe with it",
-            help=f"known: whisper, {', '.join(ctc_config.architectures())}",
+            help=f"known: {', '.join(others)}, {', '.join(ctc_config.architectures())}",
         )
-    name = "whisper" if model_type == "whisper" else "ctc"
+    name = others.get(model_type, "ctc")
     family: ModelFamily = manager().registry.load("model", name)(checkpoint=checkpoint)
     return family
 

@@ -41,6 +41,12 @@ def vox_register(registry: ComponentRegistry) -> None:
         "voxcli.augment.audiomentations:Audiomentations",
         summary="any of its transforms",
     )
+    add(
+        "model",
+        "encoder-decoder",
+        "voxcli.models.encoder_decoder:EncoderDecoder",
+        summary="an acoustic encoder and a text decoder that were trained apart",
+    )
     add("model", "whisper", "voxcli.models.whisper:Whisper", summary="Whisper, at 30 s or at the clip's length")
     add("model", "ctc", "voxcli.models.ctc:CTC", summary="every AutoModelForCTC architecture")
     add("model", "pretraining", "voxcli.models.pretraining:Pretraining", summary="wav2vec 2.0, conformer: audio alone")

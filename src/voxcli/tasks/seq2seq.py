@@ -5,7 +5,7 @@ token and a prompt are given, all that follows is learned, the end token too. La
 by their id: Whisper's padding token is its end token, and a model whose end token is masked never learns to stop.
 
 What a clip is, what stands before its text and how it is decoded is Whisper's (`tasks.whisper_clips`) or that of a
-model with an acoustic encoder and a text decoder (`tasks.text_decoder`): the family's `decoder` says which.
+model with an acoustic encoder and a text decoder (`tasks.text_decoder`): the family's `form` says which.
 """
 
 from __future__ import annotations
@@ -153,6 +153,6 @@ class Seq2Seq:
 
 def _speech(bundle: Bundle) -> Any:
     """A family of this task has `features(audio, processor)`; beside it the keys `language`, `timestamps` and
-    `previous_text`, as Whisper, or `decoder = "text"`.
+    `previous_text`, as Whisper, or `form = "text"`.
     """
-    return text_decoder if getattr(bundle.family, "decoder", "whisper") == "text" else whisper_clips
+    return text_decoder if getattr(bundle.family, "form", "whisper") == "text" else whisper_clips
