@@ -141,3 +141,22 @@ def test_its_memory_is_predicted(project: Project) -> None:
     assert with_it.total - without.total == with_it.parts["averages"]
     assert Frontier.fit(setup).peak(shape).steady.parts["averages"] == with_it.parts["averages"]
     assert count_step(setup, shape).steady.parts["averages"] == with_it.parts["averages"]
+
+
+def test_checkpoints_are_averaged_at_the_end(project: Project) -> None:
+    given = ("~train.ema_decay", "train.average_checkpoints=3", "train.average_by=last", "train.save_total_limit=1")
+    log = train(project, "mean", *given)
+    entry = next(entry for entry in log if "averaged" in entry)
+    assert entry["averaged"] == [2, 3, 4]
+    folder = project.path / "runs" / "mean"
+    mean = load_file(folder / "averaged" / "model.safetensors")
+    kept = [load_file(saved(project, "mean", step) / "model.safetensors") for step in entry["averaged"]]
+    for name, weight in mean.items():
+        torch.testing.assert_close(weight, torch.stack([one[name] for one in kept]).mean(0))
+    best = min(one["loss"] for one in validations(log))
+    scored = entry["validation_of_average"]
+    assert set(scored) == set(validations(log)[0])
+    assert entry["best"] == ((folder / "best").resolve().name == "averaged")
+    assert scored["loss"] != best
+    project.run("train", "runs/mean", "--resume").assert_ok()  # once is enough
+    assert len([entry for entry in folder.joinpath("log.jsonl").read_text().splitlines() if "averaged" in entry]) == 1

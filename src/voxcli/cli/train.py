@@ -109,7 +109,7 @@ def _train(
     overrides: list[str],
     json: bool,
 ) -> int:
-    from voxcli.train import processes
+    from voxcli.train import averaging, processes
     from voxcli.train.prepare import fit
     from voxcli.train.stages import train as train_all
 
@@ -126,6 +126,8 @@ def _train(
             except KeyboardInterrupt:
                 newest.append(run.files.newest())
                 raise
+        newest.append(run.files.newest())
+        averaging.finish(run)
         trained.append(_result(run))
 
     try:
@@ -167,7 +169,13 @@ def _result(run: Run) -> dict[str, Any]:
         ),
         {},
     )
+    from voxcli.train.averaging import entry_of
+
+    average = entry_of(run.files)
+    if average is not None and average["best"]:
+        scores = average["validation_of_average"]
     return {
+        "averaged": average["averaged"] if average is not None and average["best"] else [],
         "run": str(run.folder),
         "task": run.recipe.task_name,
         "model": str(best),
@@ -198,7 +206,9 @@ def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, stages: bo
         if stages:
             console.write(("\n" if number > 1 else "") + f"stage       {Path(one['run']).name}")
         speed = one["audio_seconds"] / max(one["seconds"], 1e-9)
-        console.write(f"model       {one['model']}" + (f" (step {one['best_step']})" if one["best_step"] else ""))
+        steps = ", ".join(map(str, one["averaged"] or ([one["best_step"]] if one["best_step"] else [])))
+        what = f" ({'mean of steps' if one['averaged'] else 'step'} {steps})" if steps else ""
+        console.write(f"model       {one['model']}{what}")
         if one["validation"]:
             shown = ", ".join(f"{name} {value:.4f}" for name, value in one["validation"].items())
             console.write(f"validation  {shown}")

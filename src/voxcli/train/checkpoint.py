@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,12 @@ def load_weights(bundle: Bundle, checkpoint: Path) -> None:
     model.load_state_dict(saved.state_dict())
 
 
-def rotate(folder: RunFolder, *, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints and the best one."""
+def rotate(folder: RunFolder, *, keep: int, also: Collection[int] = ()) -> None:
+    """Remove all but the newest `keep` checkpoints, the best one, and those of the steps in `also`."""
     best = folder.best_step()
     found = folder.checkpoints()
     for step, path in found[: max(0, len(found) - max(keep, 1))]:
-        if step != best:
+        if step != best and step not in also:
             shutil.rmtree(path, ignore_errors=True)
 
 

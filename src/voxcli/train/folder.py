@@ -7,6 +7,7 @@ runs/NAME/
   culprits.jsonl      utterances set aside, with the reason
   checkpoints/        step-000500/ …, each complete or absent
   best                link to the best checkpoint, relative: the folder can be moved and copied
+  averaged/           the mean of several checkpoints, where the recipe asks for one
   evaluation/         scores and every utterance
 
 Of a run in stages: `recipe.toml` with all of them, `best` of the newest, `evaluation/`, and
@@ -28,8 +29,8 @@ from voxcli.errors import TrainingError, UsageError
 
 RECIPE, LOCK, LOG, CULPRITS = "recipe.toml", "lock.json", "log.jsonl", "culprits.jsonl"
 CHECKPOINTS, BEST, EVALUATION = "checkpoints", "best", "evaluation"
-STAGES, PASSED = "stages", "passed.json"
-OURS = {RECIPE, LOCK, LOG, CULPRITS, CHECKPOINTS, BEST, EVALUATION, STAGES, PASSED, "report.html"}
+STAGES, PASSED, AVERAGED = "stages", "passed.json", "averaged"
+OURS = {RECIPE, LOCK, LOG, CULPRITS, CHECKPOINTS, BEST, EVALUATION, STAGES, PASSED, AVERAGED, "report.html"}
 TRAINING_STATE = "training_state"
 _STEP = re.compile(r"step-(\d{6,})")
 _STAGE = re.compile(r"\d+-")
@@ -115,7 +116,7 @@ class RunFolder:
 
         A relative link; on a file system without links a copy of the model, without the training state.
         """
-        _point(self.path, Path(CHECKPOINTS) / checkpoint.name)
+        _point(self.path, checkpoint.relative_to(self.path))
         if self.path.parent.name == STAGES:
             _point(self.path.parent.parent, Path(STAGES) / self.path.name / BEST)
 

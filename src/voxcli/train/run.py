@@ -27,7 +27,7 @@ from voxcli.models.settings import write_settings
 from voxcli.plugins.manager import manager
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
-from voxcli.train import checkpoint, handover, processes, randomness, schedule, sessions, validation
+from voxcli.train import averaging, checkpoint, handover, processes, randomness, schedule, sessions, validation
 from voxcli.train.culprits import Culprits
 from voxcli.train.ema import Average, average_of
 from voxcli.train.folder import RunFolder
@@ -277,7 +277,9 @@ class Run:
             )
             if self.state.best_step in (self.state.step, None):
                 self.files.point_best(target)
-            checkpoint.rotate(self.files, keep=self.recipe.train.save_total_limit)
+            train, metric = self.recipe.train, (*self.metrics, "loss")[0]
+            also = averaging.kept(self.files, train, higher_is_better=self.higher_is_better, metric=metric)
+            checkpoint.rotate(self.files, keep=train.save_total_limit, also=also)
             manager().call("vox_run_checkpoint", run=self, step=self.state.step, path=target)
         processes.wait()
         return target

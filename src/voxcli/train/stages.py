@@ -24,8 +24,8 @@ from voxcli.progress import NULL, Progress
 from voxcli.recipe.recipe import Recipe, Stage
 from voxcli.recipe.render import toml
 from voxcli.recipe.where import shown
-from voxcli.train import continuation, processes
-from voxcli.train.folder import CHECKPOINTS, PASSED, RECIPE, STAGES, RunFolder, stage_folders
+from voxcli.train import averaging, continuation, processes
+from voxcli.train.folder import AVERAGED, PASSED, RECIPE, STAGES, RunFolder, stage_folders
 from voxcli.train.handover import Handover
 from voxcli.train.prepare import RUNS, Ingredients, gather, prepare, write
 from voxcli.train.reading import splits_of
@@ -63,7 +63,7 @@ def train(
         done = resume and mark.is_file()
         if done:
             _unchanged(files, stage)
-            before = files.path / CHECKPOINTS / json.loads(mark.read_text(encoding="utf-8"))["checkpoint"]
+            before = files.path / json.loads(mark.read_text(encoding="utf-8"))["checkpoint"]
             continue
         progress.say(f"stage {number} of {len(recipe.stages)}: {stage.name}")
         if processes.rank() == 0:
@@ -148,7 +148,7 @@ def _passed(stage: Stage, files: RunFolder, number: int) -> Path:
     chosen = files.best.resolve() if stage.hand_over == "best" and files.best.exists() else files.newest()
     if chosen is None:
         raise TrainingError(f"{files.path} has no checkpoint", help="continue with --resume")
-    found: dict[str, Any] = {"stage": stage.name, "checkpoint": chosen.name, "hand_over": stage.hand_over}
+    found: dict[str, Any] = {"stage": stage.name, "checkpoint": _called(files, chosen), "hand_over": stage.hand_over}
     gate = stage.gate
     if gate is not None:
         value = _value(gate.metric, files, chosen)
@@ -169,12 +169,19 @@ def _passed(stage: Stage, files: RunFolder, number: int) -> Path:
     return chosen
 
 
+def _called(files: RunFolder, chosen: Path) -> str:
+    """A checkpoint within the folder of its run."""
+    return chosen.resolve().relative_to(files.path.resolve()).as_posix()
+
+
 def _value(metric: str, files: RunFolder, chosen: Path) -> float:
     """A metric of the evaluation of a checkpoint. Raises `TrainingError` where there was none."""
-    step = int(chosen.name.partition("-")[2])
+    average = averaging.entry_of(files)
     scores: dict[str, Any] = {}
+    if chosen.name == AVERAGED and average is not None:
+        scores = average["validation_of_average"]
     for entry in files.log():
-        if entry.get("step") == step and "validation" in entry:
+        if chosen.name == f"step-{entry.get('step', 0):06d}" and "validation" in entry:
             scores = entry["validation"]
     if not isinstance(scores.get(metric), int | float):
         raise TrainingError(
