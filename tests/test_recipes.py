@@ -60,7 +60,8 @@ def test_a_preset_trains_a_tiny_model(file: Shipped, vox_project: Callable[..., 
 
     project = vox_project()
     project.speech("data", n=4)
-    ctc = file.name.startswith("ctc")
+    silent = file.name == "pretraining"  # learns no text
+    ctc = file.name.startswith("ctc") or silent
     (tiny_ctc if ctc else tiny_whisper)(project.path / "tiny")
     language = "" if ctc else 'language = "tr"'
     project.write({"r.toml": f"""
@@ -70,13 +71,15 @@ def test_a_preset_trains_a_tiny_model(file: Shipped, vox_project: Callable[..., 
         type = "manifest"
         path = "data/manifest.csv"
         [model]
-        type = "{"ctc" if ctc else "whisper"}"
+        type = "{"pretraining" if silent else "ctc" if ctc else "whisper"}"
         checkpoint = "tiny"
         {language}
         [train]
         max_steps = 2
         mixed_precision = "bf16"
         use_cpu = true
+        [filter]
+        min_duration = 0.3
         [evaluate]
         max_new_tokens = 4
     """})  # fmt: skip
@@ -85,7 +88,8 @@ def test_a_preset_trains_a_tiny_model(file: Shipped, vox_project: Callable[..., 
     steps = [entry for entry in _lines(project.path / "runs" / "r" / "log.jsonl") if "loss" in entry]
     assert [entry["step"] for entry in steps] == [1, 2]
     assert all(entry["grad_norm"] > 0 for entry in steps)
-    project.run("evaluate", "runs/r", "--json").assert_ok()
+    if not silent:
+        project.run("evaluate", "runs/r", "--json").assert_ok()
 
 
 SENTENCES = {

@@ -238,3 +238,12 @@ def test_what_is_drawn_follows_from_the_generator(bundle: Bundle) -> None:
     assert np.array_equal(drawn(1)["hidden"], drawn(1)["hidden"])
     assert np.array_equal(drawn(1)["distractors"], drawn(1)["distractors"])
     assert any(not np.array_equal(drawn(1)["hidden"], drawn(seed)["hidden"]) for seed in range(2, 6))
+
+
+def test_the_temperature_falls_over_the_first_part_of_a_run() -> None:
+    by_length = family()
+    assert by_length.gumbel_temperature(0, 1000) == 2.0
+    assert 0.5 < by_length.gumbel_temperature(690, 1000) < 0.52
+    assert by_length.gumbel_temperature(701, 1000) == 0.5
+    by_step = family(gumbel_temperature_decay=0.999995)
+    assert by_step.gumbel_temperature(1000, 1000) == pytest.approx(1.99, abs=0.001)

@@ -27,6 +27,8 @@ from voxcli.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
 
+_FALLING = 0.7  # share of a run in which the temperature falls
+
 
 @config
 class Pretraining:
@@ -59,9 +61,9 @@ class Pretraining:
     """Where the temperature of the choice of codevectors begins."""
     min_gumbel_temperature: float = 0.5
     """Where it ends: the lower, the more definite the choice."""
-    gumbel_temperature_decay: float = 0.999995
-    """The temperature is multiplied by it at each step: 280,000 steps to the end. A run of S steps gets there with
-    about 0.25 ** (1 / S)."""
+    gumbel_temperature_decay: float | None = None
+    """The temperature is multiplied by it at each step. None lets it fall over the first 70 % of the run, as 0.999995
+    does in wav2vec 2.0's 400,000 steps; that value in a short run never leaves the beginning."""
     attention_dropout: float | None = None
     """Dropout of the attention weights. None leaves the config's."""
     hidden_dropout: float | None = None
@@ -107,7 +109,7 @@ class Pretraining:
                 f"{self.min_gumbel_temperature:g}",
                 "0 < min_gumbel_temperature <= max_gumbel_temperature; 2.0 and 0.5 are usual",
             )
-        if not 0 < self.gumbel_temperature_decay <= 1:
+        if self.gumbel_temperature_decay is not None and not 0 < self.gumbel_temperature_decay <= 1:
             yield _wrong(
                 "gumbel_temperature_decay",
                 f"gumbel_temperature_decay is {self.gumbel_temperature_decay:g}, expected above 0 to 1",
@@ -131,10 +133,13 @@ class Pretraining:
         made: np.ndarray = features(processor.feature_extractor, audio)
         return made
 
-    def gumbel_temperature(self, step: int) -> float:
-        """Of the choice of codevectors after that many steps."""
-        temperature = self.max_gumbel_temperature * self.gumbel_temperature_decay**step
-        return max(temperature, self.min_gumbel_temperature)
+    def gumbel_temperature(self, step: int, total_steps: int) -> float:
+        """Of the choice of codevectors after `step` steps of a run."""
+        decay = self.gumbel_temperature_decay
+        if decay is None:
+            ratio = self.min_gumbel_temperature / self.max_gumbel_temperature
+            decay = ratio ** (1.0 / max(_FALLING * total_steps, 1.0))
+        return max(self.max_gumbel_temperature * decay**step, self.min_gumbel_temperature)
 
     def saved_in(self, checkpoint: str) -> Pretraining:
         """The same keys for a checkpoint that was trained with them: the sizes are the checkpoint's now."""

@@ -54,7 +54,7 @@ def build(family: Pretraining, config: Any, loading: dict[str, Any]) -> Bundle:
         if any(name.startswith("quantizer") for name in report["missing_keys"]):
             log.warning("%s has no quantiser: its encoder is kept, the code books begin at random", family.checkpoint)
     fit(model)
-    model.set_gumbel_temperature(family.gumbel_temperature(0))
+    model.set_gumbel_temperature(family.max_gumbel_temperature)
     if family.freeze_feature_encoder:
         freeze_feature_encoder(model)
     return Bundle(model=model, processor=AudioProcessor(feature_extractor(family.checkpoint, config)), family=family)

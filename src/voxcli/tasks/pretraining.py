@@ -163,7 +163,7 @@ class PretrainingTask:
         """Set the temperature of the choice of codevectors."""
         from voxcli.tasks.wrapped import unwrapped
 
-        unwrapped(bundle.model).set_gumbel_temperature(_family(bundle).gumbel_temperature(step))
+        unwrapped(bundle.model).set_gumbel_temperature(_family(bundle).gumbel_temperature(step, total_steps))
 
     def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> Sequence[Any]:
         """Raises `ModelError`: there is nothing to say."""
