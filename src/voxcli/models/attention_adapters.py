@@ -181,7 +181,7 @@ def _tables(bundle: Bundle) -> dict[str, dict[str, int]]:
     """The vocabularies by language that the checkpoint has; the model's own may be a new one."""
     checkpoint = getattr(bundle.family, "checkpoint", None)
     stored = read_json(checkpoint, "vocab.json") if checkpoint is not None else None
-    return dict(stored) if _by_language(stored) else {}
+    return dict(stored) if stored is not None and _by_language(stored) else {}
 
 
 def _with_language(tokenizer: Any, tables: dict[str, dict[str, int]], language: str) -> Any:

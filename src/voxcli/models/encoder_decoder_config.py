@@ -70,20 +70,17 @@ def tokens(whole: Any, tokenizer: Any) -> tuple[int, int, int]:
     def first(*names: str) -> int | None:
         return next((one for name in names if (one := getattr(tokenizer, name, None)) is not None), None)
 
-    end = first("eos_token_id", "sep_token_id")
-    start = first("bos_token_id", "cls_token_id")
-    start = getattr(whole, "decoder_start_token_id", None) if start is None else start
-    start = end if start is None else start
-    if start is None or end is None:
+    own: int | None = getattr(whole, "decoder_start_token_id", None)
+    trained: int | None = getattr(whole, "eos_token_id", None)
+    end = trained if own is not None and trained is not None else first("eos_token_id", "sep_token_id")
+    if end is None:
         raise ModelError(
             "the decoder's tokenizer has no token that ends a text",
             help="eos_token (or sep_token) in its tokenizer_config.json",
         )
-    stored = getattr(whole, "decoder_start_token_id", None), getattr(whole, "eos_token_id", None)
-    if None not in stored:  # a trained one
-        start, end = stored
+    start = own if own is not None and trained is not None else first("bos_token_id", "cls_token_id")
     pad = first("pad_token_id")
-    return int(start), int(end), int(end if pad is None else pad)
+    return end if start is None else start, end, end if pad is None else pad
 
 
 def _encoder(name: str) -> Any:
