@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 HELD_OUT := src/voxcli/sample/speech/audio/vm-newpassword.flac
 
 .DEFAULT_GOAL := help
@@ -12,11 +13,11 @@ help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # pip is upgraded first because --group needs pip 25.1; torch goes first so that a CPU build that is present satisfies the rest.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install -q --constraint constraints.txt torch
-	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[containers]' --group dev
+	$(BIN)/python -m pip install -q --constraint constraints.txt --editable '.[containers]' $(PLUGINS:%=--editable %) --group dev
 	@touch $@
 
 install: $(INSTALLED) ## make the environment in .venv and install voxcli into it
