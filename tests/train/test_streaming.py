@@ -97,7 +97,8 @@ def test_a_position_is_found_again(stream, tmp_path, state):
 
 def test_windows_are_kept_while_they_are_needed(stream, tmp_path):
     windows = Windows([stream], (1.0,), TextRules(lowercase=True), owner="run")
-    assert [len(windows.raw(number)) for number in range(3)] == [10, 10, 10]
+    assert [len(windows.raw(number)) for number in range(4)] == [10, 10, 4, 10]  # no row twice in a window
+    assert list(windows.raw(3).ids) == list(windows.raw(0).ids)
     assert windows.raw(1).durations.min() > 0.2
     start = windows.start(2)
     windows.forget(1)

@@ -181,7 +181,9 @@ class Windows:
             place = beside.with_name(beside.name.rsplit(".", 2)[0]).with_suffix("")
             for number, source in enumerate(self._sources):
                 count = self._count(window, number)
-                found, after = source.read(count, place.with_name(f"{place.name}-{number}"), start[number])
+                files = place.with_name(f"{place.name}-{number}")
+                # a window ends where the rows end; among several data sets that would change their shares
+                found, after = source.read(count, files, start[number], once=len(self._sources) == 1)
                 utterances += found
                 origins += [number] * len(found)
                 following.append(after)
@@ -216,7 +218,9 @@ class _Listed:
         self._index = index(dataset, SPLIT)
         self._seed, self._number = seed, number
 
-    def read(self, count: int, place: Path, position: Position) -> tuple[list[Utterance], Position]:
+    def read(
+        self, count: int, place: Path, position: Position, *, once: bool = False
+    ) -> tuple[list[Utterance], Position]:
         """As `voxcli.datasets.live.Live.read`; no file is written."""
         if not len(self._index):
             if count:

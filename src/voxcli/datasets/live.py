@@ -39,17 +39,20 @@ class Live:
         self._rows: Any = None
         self._examples: Iterator[dict[str, Any]] = iter(())
 
-    def read(self, count: int, place: Path, position: Position) -> tuple[list[Utterance], Position]:
+    def read(
+        self, count: int, place: Path, position: Position, *, once: bool = False
+    ) -> tuple[list[Utterance], Position]:
         """`count` utterances from a position on, their audio written to files that begin with the name of `place`; and
-        the position behind them. Raises `DataError` where the stream breaks off, or has no rows at all.
+        the position behind them. `once`: fewer where the rows end. Raises `DataError` where the stream breaks off, or
+        has no rows at all.
         """
         try:
-            return self._read(count, place, position)
+            return self._read(count, place, position, once)
         except BaseException:
             self._at = None  # what is being read has ended where it broke, and not where the rows end
             raise
 
-    def _read(self, count: int, place: Path, position: Position) -> tuple[list[Utterance], Position]:
+    def _read(self, count: int, place: Path, position: Position, once: bool) -> tuple[list[Utterance], Position]:
         from voxcli.datasets.streamed import copied
 
         if self._at != position:
@@ -70,12 +73,15 @@ class Live:
             at["row"] += len(found) - before
             piece += 1
             if len(found) < count:
-                passes += at["part"] + 1 == len(self._parts)
+                over = at["part"] + 1 == len(self._parts)
+                passes += over
                 if passes > 1 and not found:
                     raise DataError(
                         f"the stream {self._dataset.path} has no rows", help="check [[data]] path and splits"
                     )
                 self._open(self._following(at))
+                if over and once and found:
+                    break
             else:
                 self._at = {**at, "state": self._state()}
         return found, dict(self._at or position)
