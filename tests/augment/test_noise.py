@@ -150,8 +150,8 @@ def test_a_label_that_no_file_has(labelled, folder):
     assert finding.path == ("labels",)
     assert "babies" in finding.message
     assert "animal, factory, music" in finding.help
-    [finding] = Noise(root=folder, labels=("music",)).findings()
-    assert "deep" in finding.help
+    [finding] = Noise(root=folder, labels=("deap",)).findings()
+    assert "did you mean 'deep'?" in finding.help
 
 
 def test_several_voices_sound_together_at_one_level_each(labelled):

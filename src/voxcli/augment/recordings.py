@@ -7,6 +7,7 @@ A file's labels are the folders it lies in, below the root, and what a `manifest
 from __future__ import annotations
 
 import csv
+import difflib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -54,6 +55,8 @@ def _files(root: Path, labels: tuple[str, ...], what: str) -> tuple[Path, ...]:
     if not chosen:
         known = sorted(set().union(*(labels_of(path, root, written) for path in found)))
         there = f"it has {', '.join(known[:12])}" if known else "none of its files has a label"
+        if close := difflib.get_close_matches(labels[0], known, n=1):
+            there = f"did you mean '{close[0]}'? {there}"
         raise DataError(
             f"no file of the {what} folder {root} is labelled {' or '.join(labels)}",
             help=f"{there}; labels are names of sub-folders, or the column label of a manifest.csv in the folder",

@@ -14,6 +14,7 @@ from voxcli.data.corpus import list_split
 from voxcli.data.others import OthersOf
 from voxcli.data.preparation import steps, unusable
 from voxcli.data.table import Table
+from voxcli.data.windows import is_live, sample
 from voxcli.errors import DataError, UsageError
 from voxcli.preview.effects import Effect, effect
 from voxcli.progress import NULL, Progress
@@ -47,7 +48,8 @@ class Draw:
 
 
 def clip(recipe: Recipe, name: str | None, *, progress: Progress = NULL) -> Clip:
-    """The utterance of an id, or, without one, the training utterance of median length.
+    """The utterance of an id, or, without one, the training utterance of median length; of streamed data, among the
+    first that training reads.
 
     Raises `UsageError` where the recipe augments nothing or the id does not exist, `DataError` where it cannot be read.
     """
@@ -57,7 +59,10 @@ def clip(recipe: Recipe, name: str | None, *, progress: Progress = NULL) -> Clip
             help='add [[augment]] with type = "speed" to it; `vox plugins list` shows all types',
         )
     limits = recipe.model.limits()
-    table = splits_of(recipe, limits, splits=("train",), progress=progress).train
+    if is_live(recipe.data):
+        table = sample(recipe.data, recipe.text)
+    else:
+        table = splits_of(recipe, limits, splits=("train",), progress=progress).train
     utterance = table.utterance(_row(recipe, table, name, progress))
     audio = read_utterance(utterance, limits.sampling_rate)
     if not len(audio):
@@ -104,7 +109,7 @@ def _row(recipe: Recipe, table: Table, name: str | None, progress: Progress) -> 
     ids = list(table.ids)
     if name in ids:
         return ids.index(name)
-    for split in SPLITS:
+    for split in () if is_live(recipe.data) else SPLITS:
         listed = list(list_split(recipe.data, split, recipe.text, progress=progress).ids)
         if name in listed:
             where = "left out by [filter], [holdout] or the model's limits" if split == "train" else f"of {split}"
