@@ -162,7 +162,7 @@ def test_rates_and_frozen_parts_reach_the_run(vox_project: Callable[..., Project
     assert float((twice[name] - before[name]).abs().max()) == pytest.approx(2 * one, rel=1e-3)
 
 
-TWICE = ('train.learning_rates={ "*.output_dense.*" = 2e-2 }',)
+TWICE = ('train.learning_rates={ "*.output_dense.*" = 2e-2 }', "train.lr_scheduler_type=reduce_lr_on_plateau")
 RECIPE = """
     name = "r"
 

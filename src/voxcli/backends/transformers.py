@@ -114,9 +114,6 @@ class Transformers:
             output_dir=str(run.folder),
             max_steps=run.total_steps,
             learning_rate=train.learning_rate,
-            lr_scheduler_type=train.lr_scheduler_type,
-            lr_scheduler_kwargs=train.lr_scheduler_kwargs or None,
-            warmup_steps=run.length.warmup_steps,
             # one kernel without temporary copies, as in the other backend
             optim="adamw_torch_fused" if train.optim == "adamw_torch" else train.optim,
             optim_args=self.optim_args,
@@ -178,7 +175,7 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
     from transformers import Trainer, TrainerCallback
     from transformers.trainer_callback import TrainerControl, TrainerState
 
-    from voxcli.train import optimizer
+    from voxcli.train import optimizer, schedule
     from voxcli.train.gradients import Gradients
     from voxcli.train.run import Moving
     from voxcli.train.steps import steps
@@ -249,6 +246,15 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
             if self.update is None:
                 self.update = Update.of(made, failed=run.shortage.optimizer, exhausted=run.shortage.optimizer_exhausted)
             return made
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            trainer: Any = self
+            if trainer.lr_scheduler is None:
+                trainer.lr_scheduler = schedule.build(
+                    optimizer or trainer.optimizer, train, run.length, higher_is_better=run.higher_is_better
+                )
+                trainer._created_lr_scheduler = True
+            return trainer.lr_scheduler
 
         def get_train_dataloader(self) -> Any:
             return Stream()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from voxcli.errors import PluginError
-from voxcli.recipe.schema import COMPONENT_SECTIONS, CORE, LISTS, SECTIONS
+from voxcli.recipe.schema import COMPONENT_SECTIONS, CORE, LISTS, SECTIONS, STAGED, Stage
 from voxcli.recipe.validate import json_schema
 from voxcli.recipe.weights import SCHEMA, WEIGHT
 
@@ -42,6 +42,7 @@ def schema(registry: Registry) -> dict[str, Any]:
             properties[section] = _lifted(made, definitions)
         else:
             properties[section] = _choice(section, registry, definitions)
+    properties["stage"] = _stage(properties, definitions)
     return {
         "$schema": DIALECT,
         "title": "voxcli recipe",
@@ -50,6 +51,13 @@ def schema(registry: Registry) -> dict[str, Any]:
         "properties": properties,
         "$defs": definitions,
     }
+
+
+def _stage(sections: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A list of stages: their own keys, and the sections that they may say otherwise."""
+    made = _lifted(_table(Stage), definitions)
+    made["properties"] |= {name: sections[name] for name in STAGED}
+    return {"type": "array", "items": made, "description": _about(Stage)}
 
 
 def _choice(section: str, registry: Registry, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -177,8 +177,8 @@ FAULTS = [
     ),
     Fault("seed-twice", arguments(seed=3), "R105", fixable=True),
     Fault(
-        "plateau-for-the-trainer",
-        planted(backend=TRAINER, train={"lr_scheduler_type": "reduce_lr_on_plateau"}),
+        "no-such-scheduler-of-the-trainer",
+        planted(backend=TRAINER, train={"lr_scheduler_type": "cosin"}),
         "R105",
         fixable=True,
     ),

@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from voxcli.recipe.resolve import Recipe
 
 _KEY = re.compile(r"((?:train|backend)(?:\.\w+)+)")
-_BY_EVALUATION = ("reduce_lr_on_plateau", "greedy")
 _SET_BY_VOXCLI = {  # keys of TrainingArguments that the transformers backend passes itself, and where they are set
     "seed": "`seed`",
     "report_to": "[backend] report_to",
     "run_name": "[backend] run_name",
-    "optim_args": "[backend] optim_args",
     "ddp_find_unused_parameters": "[backend] ddp_find_unused_parameters",
     "ddp_backend": "[backend] ddp_backend",
     "torch_compile": "[backend] torch_compile",
@@ -47,8 +45,7 @@ class BackendRefuses:
 
     Repair: the name that is meant; the help of the finding lists what there is.
 
-    Sources: voxcli.train.optimizer and voxcli.train.schedule; transformers 5.23: SchedulerType, get_scheduler,
-    TrainingArguments.__post_init__ (reduce_lr_on_plateau and greedy need an evaluation of the Trainer's own).
+    Sources: voxcli.train.optimizer and voxcli.train.schedule; transformers 5.23: SchedulerType, get_scheduler.
     """
 
     code: ClassVar[str] = "R105"
@@ -67,7 +64,7 @@ class BackendRefuses:
                 return
         if recipe.tables["backend"]["type"] == "transformers":
             yield from _arguments(recipe)
-        if recipe.tables["backend"]["type"] == "accelerate":
+        if recipe.tables["backend"]["type"] in ("accelerate", "transformers"):
             yield from _scheduler(recipe)
 
 
@@ -107,15 +104,6 @@ def _arguments(recipe: Recipe) -> Iterator[Finding]:
                 path=("backend", "arguments", name),
                 fix=Fix({f"backend.arguments.{name}": None}),
             )
-    if recipe.train.lr_scheduler_type in _BY_EVALUATION:
-        yield Finding(
-            "error",
-            f'the transformers backend cannot run lr_scheduler_type = "{recipe.train.lr_scheduler_type}": the Trainer '
-            "wants to evaluate for it, and voxcli does",
-            'another scheduler, or [backend] type = "accelerate"',
-            path=("train", "lr_scheduler_type"),
-            fix=Fix({"train.lr_scheduler_type": "linear", "train.lr_scheduler_kwargs": None}),
-        )
 
 
 def _scheduler(recipe: Recipe) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ class RecipeDoesNotResolve:
     """The recipe has problems of its own: keys that do not exist, values out of range, sections that exclude each
     other, paths that are not there.
 
-    Why: such a recipe does not begin, or not as it says. These are the findings R001 to R019 of `vox recipe check`,
+    Why: such a recipe does not begin, or not as it says. These are the findings R001 to R020 of `vox recipe check`,
     shown here under their own numbers. A path that does not exist (R017) is a warning where a recipe is only read; a
     run needs it, so it is an error here.
 
