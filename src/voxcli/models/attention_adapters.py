@@ -84,7 +84,7 @@ def save(bundle: Bundle, model: Any, folder: Path) -> None:
     """Write adapter.<language>.safetensors, float32, and bring those of the other languages along."""
     from safetensors.torch import save_file
 
-    tokenizer = bundle.processor.tokenizer
+    tokenizer = getattr(bundle.processor, "tokenizer", None)  # a classifier has none
     if not adapted(model) or not _nested(tokenizer):
         return
     active = tokenizer.target_lang
