@@ -85,7 +85,7 @@ WIDTH_OF_RATES = 384
 """Width of the narrowest model that the rates above come from, Whisper tiny. A narrower one takes more before it
 diverges, in inverse proportion to its width (arXiv 2203.03466, table 3: Adam)."""
 
-EVALUATION_COST = {"ctc": 1 / 3, "seq2seq": 2 / 3}
+EVALUATION_COST = {"ctc": 1 / 3, "seq2seq": 2 / 3, "classification": 1 / 3}
 """Time to decode a padded second greedily, of the time to train on one. CTC: a forward pass, of the three that a step
 with its backward pass costs. Whisper, measured here with Whisper base on two cores: decoding and loss of 16 clips took
 0.16 s a padded second, training 0.15 s; one third of that is the loss."""

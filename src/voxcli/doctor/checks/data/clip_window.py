@@ -38,7 +38,7 @@ class ClipLongerThanModel:
         from voxcli.doctor.data.rows import named, of
 
         longest = context.limits.max_duration
-        if math.isinf(longest) or context.data.filter.too_long != "drop":
+        if math.isinf(longest) or context.data.cut or context.data.filter.too_long != "drop":
             return
         for split in SPLITS:
             table = context.data.kept(split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,8 +34,10 @@ class WindowPadding:
     def run(self, context: Context) -> Iterator[Finding]:
         """Mean clip against the window, for families that have the choice."""
         model, limits = context.recipe.model, context.limits
-        if getattr(model, "encoder_context", None) != "window":
+        if getattr(model, "encoder_context", None) != "window" or math.isinf(limits.max_duration):
             return
+        if context.recipe.task_name == "classification" and context.config.get("model_type") != "whisper":
+            return  # AST has no choice
         durations = context.data.used("train").durations
         mean = float(durations.mean(dtype="float64"))
         share = 1.0 - mean / limits.max_duration

@@ -59,7 +59,7 @@ class ProcessorOfAnotherCheckpoint:
         nested = (read_json(checkpoint, "processor_config.json") or {}).get("feature_extractor")
         extractor = nested or read_json(checkpoint, "preprocessor_config.json") or {}
         found = list(_extractor(extractor, config, context))
-        found += _tokens(checkpoint, config)
+        found += _tokens(checkpoint, config, texts=context.recipe.task_name != "classification")
         if any("mel bins" in said for said, _ in found):
             context.without("skeleton", "bundle", "prediction")
         for said, level in found:
@@ -100,13 +100,13 @@ def _bins(config: dict[str, Any], extractor: dict[str, Any]) -> int | None:
     return None
 
 
-def _tokens(checkpoint: str, config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _tokens(checkpoint: str, config: dict[str, Any], *, texts: bool) -> Iterator[tuple[str, Any]]:
     """Tokens beyond the output layer, and the token before the timestamps at another place."""
     from voxcli.models.checkpoint import has_file, read_json
 
     rows = config.get("vocab_size")
     if config.get("model_type") == "whisper":
-        if not any(has_file(checkpoint, file) for file in ("tokenizer.json", "vocab.json")):
+        if texts and not any(has_file(checkpoint, file) for file in ("tokenizer.json", "vocab.json")):
             yield (
                 "it has no tokenizer (tokenizer.json, or vocab.json and merges.txt): texts would become nothing",
                 "error",

@@ -34,12 +34,13 @@ def trained(context: Context) -> Trained:
     sizes = {**config, **(getattr(model, "config", None) or {})}
     width = next((number(sizes, key) for key in ("d_model", "hidden_size") if number(sizes, key)), None)
     what: What = "checkpoint"
-    layers = number(sizes, "num_hidden_layers")
+    layers = number(sizes, "num_hidden_layers") or number(sizes, "encoder_layers")
+    all_frozen = recipe.task_name == "classification" and getattr(model, "freeze_encoder", False)
     if recipe.adapter is not None:
         what = "adapter"
     elif getattr(model, "checkpoint", None) is None and getattr(model, "architecture", None) is not None:
         what = "random weights"
-    elif layers and int(getattr(model, "freeze_layers", 0) or 0) >= layers:
+    elif layers and (all_frozen or int(getattr(model, "freeze_layers", 0) or 0) >= layers):
         what = "output layer"
     return Trained(what, recipe.task_name, width)
 
