@@ -19,6 +19,7 @@ import torch
 
 from voxcli.api import Decoding, Utterance
 from voxcli.errors import ModelError
+from voxcli.evaluate.class_run import evaluate as classify
 from voxcli.evaluate.compare import Comparison, compare
 from voxcli.evaluate.run import evaluate
 from voxcli.evaluate.scores import Scores
@@ -67,7 +68,9 @@ class Check:
     comparison: Comparison | None = None
     """Error rates of the run itself and of what was exported; None without a probe."""
     changed: int = 0
-    """How many transcripts differ."""
+    """How many transcripts, or classifications, differ."""
+    classified: int | None = None
+    """How many utterances both have classified; None where they write text, or without a probe."""
 
     def require(self, name: str) -> None:
         """Raise `ModelError` where the exported model is another one than `name`."""
@@ -105,9 +108,12 @@ def check(
     """Compare `exported` with `checkpoint`. `dtype` is that of the exported weights; all is computed in float32."""
     rounding = rounding if adapter else Rounding()
 
-    def scores(opened: OpenModel) -> Scores | None:
+    def scores(opened: OpenModel) -> Scores | dict[str, tuple[str, ...]] | None:
         if probe.table is None:
             return None
+        if getattr(opened.task, "learns", "text") == "label":
+            found = classify(opened, probe.table, batch_duration=batch_duration, num_workers=0, progress=progress)
+            return {clip.utterance.id: clip.prediction.chosen for clip in found.clips}
         return evaluate(
             opened,
             probe.table,
@@ -148,7 +154,10 @@ def check(
         tolerance=TOLERANCES[dtype] * largest,
         audio="noise" if clips[0][0].id == "noise" else f"{len(clips)} utterances of {probe.name}",
     )
-    if before is None or after is None:
+    if isinstance(before, dict) and isinstance(after, dict):
+        changed = sum(before.get(name) != chosen for name, chosen in after.items())
+        return Check(logits, rounding, probe, changed=changed, classified=len(after))
+    if not isinstance(before, Scores) or not isinstance(after, Scores):
         return Check(logits, rounding, probe)
     texts = {one.utterance.id: one.hypothesis for one in before.examples}
     changed = sum(texts.get(one.utterance.id) != one.hypothesis for one in after.examples)

@@ -38,6 +38,7 @@ def choose(
     split: Split | None = None,
     most: int,
     text: TextRules,
+    labels: bool = False,
     model: str,
     progress: Progress = NULL,
 ) -> Probe:
@@ -52,7 +53,7 @@ def choose(
         of = target(data, run, model=model)
         for name in (split,) if split is not None else SPLITS:
             try:
-                table, _ = split_of(of, name, text=text, progress=progress)
+                table, _ = split_of(of, name, text=text, labels=labels, progress=progress)
             except DataError:
                 if name == (split or SPLITS[-1]):
                     raise
@@ -68,10 +69,11 @@ def choose(
 def clips(probe: Probe, bundle: Bundle, task: Task, *, language: str | None) -> list[tuple[Utterance, np.ndarray]]:
     """(utterance, audio (N,)) of a few utterances of the probe that have a loss; seeded noise where there are none."""
     limits = bundle.family.limits()
+    labelled = getattr(task, "learns", "text") == "label"
     found: list[tuple[Utterance, np.ndarray]] = []
     for utterance in probe.table or ():
         too_long = (utterance.duration or LONGEST) > LONGEST
-        if utterance.text is None or too_long or task.problem(utterance, limits, bundle) is not None:
+        if (utterance.text is None and not labelled) or too_long or task.problem(utterance, limits, bundle) is not None:
             continue
         try:
             audio = read_utterance(utterance, limits.sampling_rate)
@@ -85,4 +87,5 @@ def clips(probe: Probe, bundle: Bundle, task: Task, *, language: str | None) -> 
         return found
     rng = np.random.default_rng(0)
     noise = (0.1 * rng.standard_normal(3 * limits.sampling_rate)).astype(np.float32)
-    return [(Utterance(id="noise", audio=Path("noise"), text="", language=language or "en"), noise)]
+    label = bundle.processor.labels.names[0] if labelled else None
+    return [(Utterance(id="noise", audio=Path("noise"), text="", label=label, language=language or "en"), noise)]

@@ -26,6 +26,10 @@ def lines(exported: Exported, *, to: str) -> Iterator[str]:
         yield "check       none"
         return
     yield f"logits      {_logits(found.logits, adapter=exported.base is not None)}"
+    if found.classified is not None:
+        same = "all classified alike" if not found.changed else f"{found.changed} classified otherwise"
+        yield f"classes     {found.classified} utterances of {found.probe.name}: {same}"
+        return
     if found.comparison is None:
         yield f"texts       not compared: {found.probe.name}"
         return
@@ -69,7 +73,7 @@ def _check(found: Check) -> dict[str, Any]:
             "adapter": logits.effect,
             "audio": logits.audio,
         },
-        "probe": None
+        "probe": _classified(found)
         if found.comparison is None
         else {
             "name": found.probe.name,
@@ -78,6 +82,12 @@ def _check(found: Check) -> dict[str, Any]:
             **found.comparison.as_json(),
         },
     }
+
+
+def _classified(found: Check) -> dict[str, Any] | None:
+    if found.classified is None:
+        return None
+    return {"name": found.probe.name, "utterances": found.classified, "changed": found.changed}
 
 
 def _logits(logits: Logits, *, adapter: bool) -> str:

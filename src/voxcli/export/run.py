@@ -73,7 +73,17 @@ def export(
     checked = checked and getattr(exporter, "ordinary", False)
     if checked:  # before the long work: what is asked for by name has to be there
         text = settings.text_rules() if settings is not None else TextRules()
-        chosen = probe.choose(data, run, split=split, most=n_probe, text=text, model=model, progress=progress)
+        task = settings.family().task if settings is not None else ""
+        chosen = probe.choose(
+            data,
+            run,
+            split=split,
+            most=n_probe,
+            text=text,
+            labels=task == "classification",
+            model=model,
+            progress=progress,
+        )
     what = f"merging the adapter {checkpoint} into {base}" if base else f"exporting {checkpoint}"
     progress.say(what)
     result = None
