@@ -25,6 +25,7 @@ LAYERS = [
         "text",
         "data",
         "memory",
+        "pretraining",
         "train",
         "evaluate",
         "export",

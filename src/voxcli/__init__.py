@@ -15,6 +15,7 @@ The package in reading order:
     augment    what happens to training audio, one idea a file
     models     checkpoint or sizes -> model and processor, one family a file
     tasks      features, collate, loss, predictions and scores
+    pretraining  audio alone: hidden frames, their loss, and what a model needs for it
     train      the run: loading, folder, checkpoints, guard
     backends   the training loop
     evaluate   checkpoint + split -> scores and a file with every utterance

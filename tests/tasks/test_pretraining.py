@@ -14,10 +14,10 @@ from torch.nn import functional
 from voxcli.api import Bundle, Corpus, Utterance
 from voxcli.errors import DataError
 from voxcli.models.pretraining import Pretraining
-from voxcli.models.pretraining_parts import ClipNorm, Quantizer, tell_lengths
+from voxcli.pretraining.loss import Use, contrastive, diversity
+from voxcli.pretraining.masks import distractors, least_frames, spans
+from voxcli.pretraining.parts import ClipNorm, Quantizer, tell_lengths
 from voxcli.tasks.pretraining import FIGURES, PretrainingTask
-from voxcli.tasks.pretraining_loss import Use, contrastive, diversity
-from voxcli.tasks.pretraining_masks import distractors, least_frames, spans
 
 SIZES: dict[str, Any] = {
     "hidden_size": 16,

@@ -10,7 +10,6 @@ from voxcli.api import Bundle
 from voxcli.errors import ModelError
 from voxcli.models.checkpoint import explained, quietly, source
 from voxcli.models.ctc_build import feature_extractor
-from voxcli.models.pretraining_parts import fit
 
 if TYPE_CHECKING:
     from voxcli.models.pretraining import Pretraining
@@ -37,6 +36,7 @@ def build(family: Pretraining, config: Any, loading: dict[str, Any]) -> Bundle:
     from transformers import AutoModelForPreTraining
 
     from voxcli.models.freezing import freeze_feature_encoder
+    from voxcli.pretraining.parts import fit
 
     loading.setdefault("dtype", torch.float32)
     if "quantization_config" in loading:

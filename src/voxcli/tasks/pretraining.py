@@ -59,7 +59,7 @@ class PretrainingTask:
 
         Raises `DataError` for a clip that is no longer than one mask.
         """
-        from voxcli.tasks.pretraining_masks import distractors, spans
+        from voxcli.pretraining.masks import distractors, spans
 
         family = _family(bundle)
         n_frames = family.frames(len(audio))
@@ -108,7 +108,7 @@ class PretrainingTask:
         """
         import torch
 
-        from voxcli.tasks.pretraining_loss import Use, contrastive, diversity
+        from voxcli.pretraining.loss import Use, contrastive, diversity
         from voxcli.tasks.wrapped import unwrapped
 
         inner = unwrapped(bundle.model)
@@ -141,13 +141,13 @@ class PretrainingTask:
         return total, count, torch.stack([torch.stack([one.float() for one in row]) for row in rows]).detach()
 
     def overview(self, bundle: Bundle, batch: Mapping[str, Any]) -> torch.Tensor:
-        """What the diversity loss has to know of a batch, to be added up over a step: see `pretraining_loss.Use`.
+        """What the diversity loss has to know of a batch, added up over a step: see `voxcli.pretraining.loss.Use`.
 
         Without gradient, and from the convolutions alone: the transformer has no part in it.
         """
         import torch
 
-        from voxcli.tasks.pretraining_loss import Use
+        from voxcli.pretraining.loss import Use
         from voxcli.tasks.wrapped import unwrapped
 
         inner = unwrapped(bundle.model)
@@ -198,7 +198,7 @@ def _inputs(batch: Mapping[str, Any], model: Any) -> tuple[dict[str, Any], torch
     """What the model is called with, on its device, and the hidden frames (B, T)."""
     import torch
 
-    from voxcli.models.pretraining_parts import tell_lengths
+    from voxcli.pretraining.parts import tell_lengths
     from voxcli.tasks.wrapped import device_of
 
     device = device_of(model)
@@ -210,7 +210,7 @@ def _inputs(batch: Mapping[str, Any], model: Any) -> tuple[dict[str, Any], torch
 
 
 def _too_short(n_frames: int, length: int, n_samples: int, bundle: Bundle) -> str | None:
-    from voxcli.tasks.pretraining_masks import least_frames
+    from voxcli.pretraining.masks import least_frames
 
     needed = least_frames(length)
     if n_frames >= needed:
