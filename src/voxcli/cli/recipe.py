@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from voxcli.api import Finding
 from voxcli.cli import console
 from voxcli.errors import UsageError
 
@@ -92,7 +93,9 @@ def new(
     folder: Annotated[
         Path | None, typer.Argument(metavar="FOLDER", help="A folder of data, or a manifest.", show_default=False)
     ] = None,
-    task: Annotated[str, typer.Option("--task", metavar="ctc|seq2seq", help="What is learned.")] = "seq2seq",
+    task: Annotated[
+        str, typer.Option("--task", metavar="TASK", help="ctc, seq2seq or classification; by default as the data are.")
+    ] = "",
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="NAME", help="The model to start from.", show_default=False)
     ] = None,
@@ -101,7 +104,7 @@ def new(
     """Write a commented first recipe for a folder of data.
 
     It looks into the folder: a Common Voice release, a manifest (csv, tsv, jsonl, parquet), LibriSpeech-style
-    transcripts, text files beside the audio, a saved Hugging Face data set.
+    transcripts, text files beside the audio, a saved Hugging Face data set, folders named by class.
     """
     from voxcli.plugins.manager import manager
     from voxcli.recipe.look import counted, look
@@ -109,15 +112,66 @@ def new(
 
     if folder is None:
         raise UsageError("name a folder of data", help="vox recipe new recordings/ --task ctc --out recipe.toml")
-    if task not in CHECKPOINTS:
+    if task and task not in CHECKPOINTS:
         raise UsageError(f"there is no starter for the task '{task}'", help=f"tasks: {', '.join(CHECKPOINTS)}")
     if out is not None and out.exists():
         raise UsageError(f"{out} exists already", help="give another --out, or remove it")
     console.say(f"looking into {folder}")
     found = look(folder, manager().registry)
+    task = task or ("classification" if found.labels and not found.with_text else "seq2seq")
     text = starter(found, task, source=folder, out=out, checkpoint=checkpoint)
     if out is None:
         console.write(text)
         return
     out.write_text(text, encoding="utf-8")
     console.say(f"wrote {out}: {found.layout}, {counted(found.counts)}\nnext: vox recipe check {out}")
+
+
+@app.command("import")
+def import_(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="-- COMMAND... | FILE", help="The command, after --; or a file of it, or of arguments."),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here, not to stdout.")] = None,
+    script: Annotated[
+        str | None,
+        typer.Option("--script", metavar="NAME", help="ctc, adapter, seq2seq, classification or pretraining."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Turn a command of transformers' audio example scripts into a recipe, and say what was mended.
+
+    Understood are old and new arguments of the five scripts, JSON files of arguments, torchrun and accelerate launch.
+
+    \b
+    vox recipe import --out mine.toml -- python run_speech_recognition_ctc.py --model_name_or_path …
+    """
+    from voxcli.errors import RecipeError, VoxError
+    from voxcli.recipe import render
+    from voxcli.recipe.importing.recipes import imported, lines, text
+    from voxcli.recipe.resolve import resolve_tables
+
+    if out is not None and out.exists():
+        raise UsageError(f"{out} exists already", help="give another --out, or remove it")
+    made = imported(words, script=script)
+    found: tuple[Finding, ...] = ()
+    try:
+        found = resolve_tables(made.tables, missing="warning").warnings
+    except RecipeError as error:
+        found = tuple(error.findings)
+    except VoxError as error:  # a checkpoint that cannot be looked at from here
+        made.note("to do", "--model_name_or_path", f"not checked: {error.message}")
+    if json:
+        notes = [{"kind": one.kind, "argument": one.argument, "text": one.text} for one in made.notes]
+        console.write_json({"recipe": made.tables, "notes": notes, "findings": render.findings_json(found, {})})
+        return
+    for line in lines(made):
+        console.say(line)
+    if found:
+        console.say(render.findings(found, {}))
+    if out is None:
+        console.write(text(made))
+        return
+    out.write_text(text(made), encoding="utf-8")
+    console.say(f"wrote {out}; names of models and data sets are looked up when it runs\nnext: vox recipe check {out}")

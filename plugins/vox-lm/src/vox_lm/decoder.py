@@ -24,7 +24,7 @@ class LanguageModel:
     """An ARPA file, also compressed, or a KenLM binary. None: hot words alone."""
     alpha: float = 0.5
     """Weight of the language model's log-probability. More trusts it against the frames."""
-    beta: float = 1.0
+    beta: float = 1.5
     """Added for each word (natural logarithm): a language model alone prefers few words."""
     unknown_word: float = -10.0
     """Added for each word that the model does not know (natural logarithm), as soon as no known word begins so."""
