@@ -12,9 +12,9 @@ from voxcli.findings import About
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
 
-_ENDINGS = ("dropout", "layerdrop", "_prob", "timestamps")
+_ENDINGS = ("dropout", "layerdrop", "_prob", "timestamps", "previous_text")
 _FAMILIES = ("whisper", "ctc", "encoder-decoder", "classifier", "pretraining")
-_OF_ALL = ("timestamps",)  # may be 1: every utterance
+_OF_ALL = ("timestamps", "previous_text")  # may be 1: every utterance
 
 
 class ShareOutOfRange:
