@@ -81,3 +81,20 @@ def test_an_encoder_that_lowers_the_rate_keeps_the_place(speech: np.ndarray) -> 
     """LAME goes to 8 kHz below some bit rate, and its decoder then begins late."""
     made = coded(speech, RATE, "mp3", 10.0)
     assert abs(int(np.argmax(np.correlate(made.audio, speech[400:-400], "valid"))) - 400) <= 2
+
+
+@pytest.mark.parametrize("coding", ["mp3", "opus", "vorbis", "gsm"])
+@pytest.mark.parametrize("rate", [8000, 20000, 44100])
+def test_models_of_any_rate(coding: Coding, rate: int) -> None:
+    tone = (0.3 * np.sin(2 * np.pi * 500 * np.arange(rate // 2) / rate)).astype(np.float32)
+    made = coded(tone, rate, coding, 40.0).audio
+    assert made.shape == tone.shape
+    assert np.argmax(np.abs(np.fft.rfft(made))) == 250
+
+
+def test_the_bit_rate_is_the_one_asked_for() -> None:
+    noise = (0.1 * np.random.default_rng(0).standard_normal(4 * 48000)).astype(np.float32)
+    for rate, bitrate in ((8000, 32.0), (16000, 64.0), (48000, 128.0)):
+        size = coded(noise[: 4 * rate], rate, "mp3", bitrate).size
+        assert size * 8 / 4000 == pytest.approx(bitrate, rel=0.1)
+    assert coded(noise[: 4 * 16000], 16000, "opus", 24.0).size * 8 / 4000 == pytest.approx(24, rel=0.3)

@@ -26,7 +26,10 @@ _FORMATS: dict[Coding, tuple[str, str]] = {
     "mu-law": ("WAV", "ULAW"),
     "a-law": ("WAV", "ALAW"),
 }
-_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_RATES = {  # Hz
+    "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+    "opus": (8000, 12000, 16000, 24000, 48000),
+}
 _SHIFT = 0.1  # s by which a decoded clip may lie beside the original
 
 
@@ -66,15 +69,15 @@ def _rate(sampling_rate: int, coding: Coding) -> int:
     """The rate the codec works at, Hz."""
     if coding in ("gsm", "mu-law", "a-law"):
         return 8000
-    if coding == "opus":
-        return next((rate for rate in _OPUS_RATES if rate >= sampling_rate), _OPUS_RATES[-1])
+    if coding in _RATES:
+        return next((rate for rate in _RATES[coding] if rate >= sampling_rate), _RATES[coding][-1])
     return sampling_rate
 
 
 def _keys(coding: Coding, rate: int, bitrate: float) -> dict[str, Any]:
     """libsndfile's compression level, 0 (large) to 1 (small), that gives a bit rate; from its sources 1.2."""
-    if coding == "mp3":  # MPEG-1 has 32 to 320 kbit/s, MPEG-2 and 2.5, below 32 kHz, 8 to 160
-        low, high = (32.0, 320.0) if rate >= 32000 else (8.0, 160.0)
+    if coding == "mp3":  # MPEG-1, MPEG-2, MPEG-2.5
+        low, high = (32.0, 320.0) if rate >= 32000 else (8.0, 160.0) if rate >= 16000 else (8.0, 64.0)
         return {"bitrate_mode": "CONSTANT", "compression_level": _level(bitrate, low, high)}
     if coding == "opus":
         return {"compression_level": _level(bitrate, 6.0, 256.0)}
