@@ -83,7 +83,7 @@ def edit(path: Path, changes: Mapping[str, Any], arguments: Sequence[str] = ()) 
             f"{path.stem} is shipped with voxcli and stays as it is",
             help=f"make a copy of your own: cp {path} {path.name}; then name {path.name} instead",
         )
-    if (path.resolve().parent / "lock.json").is_file():
+    if (path.resolve().parent / "lock.json").is_file() or (path.resolve().parent / "stages").is_dir():
         raise UsageError(
             f"{shown(path)} is the record of a run, which a resume has to find as it was",
             help="change the recipe that the run was made from",

@@ -22,6 +22,8 @@ FREE = {
     "train.logging_steps",
     "train.early_stopping_patience",
     "train.max_culprits",
+    "train.average_checkpoints",
+    "train.average_by",
     "train.dataloader_num_workers",
     "train.use_cpu",
 }
