@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from voxcli.errors import DataError
+from voxcli.recipe import starter_classes
 from voxcli.recipe.look import Looked, counted
 from voxcli.recipe.render import value_text
 
-StarterTask = Literal["ctc", "seq2seq"]
+StarterTask = Literal["ctc", "seq2seq", "classification"]
 CHECKPOINTS: dict[StarterTask, str] = {
+    "classification": starter_classes.CHECKPOINT,
     "seq2seq": "openai/whisper-small",
     "ctc": "facebook/wav2vec2-xls-r-300m",
 }
@@ -21,12 +23,24 @@ COLUMN = 44  # where comments begin
 
 
 def starter(found: Looked, task: StarterTask, *, source: Path, out: Path | None, checkpoint: str | None = None) -> str:
-    """The recipe's text. Raises `DataError` where the data has no transcripts to learn."""
+    """The recipe's text. Raises `DataError` where the data has no transcripts, or no labels, to learn."""
+    if task == "classification":
+        made = starter_classes.lines(
+            found,
+            source=source,
+            out=out,
+            checkpoint=checkpoint,
+            name=name_of(source),
+            value=_value,
+            nearer=_nearer,  # type: ignore[arg-type]
+        )
+        return "\n".join(made) + "\n"
     if not found.with_text:
         about = f"{len(found.labels)} labels: {', '.join(found.labels[:5])}" if found.labels else "no text, no labels"
         raise DataError(
             f"{source} has no transcripts ({found.layout}; {about}), and the task {task} learns text",
-            help="add a manifest with the columns path and text, or NAME.txt beside each NAME.wav",
+            help="add a manifest with the columns path and text, or NAME.txt beside each NAME.wav"
+            + ("; --task classification learns the labels" if found.labels else ""),
         )
     return "\n".join(_lines(found, task, source, out, checkpoint or CHECKPOINTS[task])) + "\n"
 
@@ -116,7 +130,7 @@ def _text(found: Looked, *, whisper: bool) -> Iterator[str]:
 
 
 def _value(key: str, value: object, comment: str = "") -> str:
-    line = f"{key} = {value_text(value)}"
+    line = key if value is None else f"{key} = {value_text(value)}"
     return f"{line.ljust(COLUMN - 1)} # {comment}" if comment else line
 
 
