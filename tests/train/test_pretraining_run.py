@@ -169,11 +169,15 @@ def test_a_run_in_two_parts_is_the_run_in_one(project: Project) -> None:
 def test_a_collapse_stops_the_run_with_a_cause_and_a_repair(project: Project) -> None:
     given = ("train.max_steps=40", "train.eval_steps=10", "model.config.num_codevectors_per_group=1")
     result = project.run(*cut("r", 4, 1, *given)).assert_code(1)
-    assert "step 20: the pre-training has collapsed in the last 20 steps" in result.err
+    assert "step 30: the pre-training has collapsed in the last 30 steps" in result.err
     assert "codevectors: their perplexity is 2 of 2" in " ".join(result.err.split())
     for key in ("train.learning_rate (1 now)", "train.warmup_steps", "model.diversity_loss_weight (2)"):
         assert key in " ".join(result.err.split())
-    assert len(steps(project, "r")) == 19, "the step that shows it changes nothing"
+    assert len(steps(project, "r")) == 29, "the step that shows it changes nothing"
+    seen = project.run("doctor", "runs/r").assert_code(2)
+    found = " ".join(seen.out.split())
+    assert "error[T112]: the pre-training collapsed at about step 1: the perplexity of the codevectors is 2" in found
+    assert "--resume` then goes on" not in found
 
 
 def test_its_result_is_the_beginning_of_a_fine_tune(project: Project) -> None:

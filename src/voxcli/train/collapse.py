@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from voxcli.doctor.checks.thresholds import COLLAPSE_ENTRIES, COLLAPSED_LOSS, COLLAPSED_PERPLEXITY
+from voxcli.doctor.checks.thresholds import COLLAPSED_LOSS, COLLAPSED_PERPLEXITY
 from voxcli.errors import TrainingError
 
 if TYPE_CHECKING:
     from voxcli.train.run import Run
 
+STEPS = 30  # by whose median it is judged: a single batch says little
 WATCHED = {"codevector_perplexity": COLLAPSED_PERPLEXITY, "contrastive_loss": COLLAPSED_LOSS}
 _SAID = {
     "codevector_perplexity": "all frames have the same codevectors: their perplexity is {value:.3g} of {most}",
@@ -31,7 +32,7 @@ class Collapse:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._last: dict[str, deque[float]] = {name: deque(maxlen=COLLAPSE_ENTRIES) for name in WATCHED}
+        self._last: dict[str, deque[float]] = {name: deque(maxlen=STEPS) for name in WATCHED}
 
     def seen(self, step: int, figures: Mapping[str, float]) -> None:
         """The figures of a step that is about to change the weights. Raises `TrainingError` for a collapse."""
@@ -52,7 +53,7 @@ class Collapse:
         weight = getattr(config, "diversity_loss_weight", 0.1)
         per_step = self._run.state.audio_seconds / max(self._run.state.step, 1)
         return TrainingError(
-            f"step {step}: the pre-training has collapsed in the last {COLLAPSE_ENTRIES} steps; {said}",
+            f"step {step}: the pre-training has collapsed in the last {STEPS} steps; {said}",
             help=f"no collapsed run comes back: begin anew, under another name, with a lower train.learning_rate "
             f"({train.learning_rate:g} now), a longer warm-up (train.warmup_steps = {train.warmup_steps:g}), more "
             f"audio a step ({per_step:.0f} s; train.batch_duration, train.gradient_accumulation_steps), or a larger "

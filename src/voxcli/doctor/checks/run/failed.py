@@ -46,10 +46,11 @@ class RunEndedWithError:
         help = table.get("help") or (
             "make room on that disk" if full else "repair what it names, look at the last lines on the screen"
         )
+        collapsed = "the pre-training has collapsed" in said  # going on is of no use
         yield Finding(
             "error",
             f"the run ended with an error after step {record.last_step}: {said.splitlines()[0] if said else said}",
-            f"{help}; `vox train {record.path} --resume` then goes on",
+            help if collapsed else f"{help}; `vox train {record.path} --resume` then goes on",
             utterances=tuple(str(one) for one in table.get("utterances") or ()),
             where=str(record.log_path),
         )
