@@ -10,6 +10,7 @@ import typer
 from voxcli.api import Finding
 from voxcli.cli import console
 from voxcli.errors import UsageError
+from voxcli.recipe.levels import LevelName
 
 app = typer.Typer(help="Check, show, list and write recipes.", no_args_is_help=True)
 
@@ -94,8 +95,15 @@ def new(
         Path | None, typer.Argument(metavar="FOLDER", help="A folder of data, or a manifest.", show_default=False)
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", metavar="TASK", help="ctc, seq2seq or classification; by default as the data are.")
+        str,
+        typer.Option(
+            "--task", metavar="TASK", help="ctc, seq2seq, classification or pretraining; by default as the data are."
+        ),
     ] = "",
+    level: Annotated[
+        LevelName | None,
+        typer.Option("--level", help="A first look, what suits most data, or what is worth waiting for."),
+    ] = None,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="NAME", help="The model to start from.", show_default=False)
     ] = None,
@@ -107,6 +115,7 @@ def new(
     transcripts, text files beside the audio, a saved Hugging Face data set, folders named by class.
     """
     from voxcli.plugins.manager import manager
+    from voxcli.recipe.levels import LEVELS, with_level
     from voxcli.recipe.look import counted, look
     from voxcli.recipe.starter import CHECKPOINTS, starter
 
@@ -119,7 +128,11 @@ def new(
     console.say(f"looking into {folder}")
     found = look(folder, manager().registry)
     task = task or ("classification" if found.labels and not found.with_text else "seq2seq")
+    if level is not None:
+        checkpoint = checkpoint or LEVELS[task][level].checkpoint
     text = starter(found, task, source=folder, out=out, checkpoint=checkpoint)
+    if level is not None:
+        text = with_level(text, task, level)
     if out is None:
         console.write(text)
         return

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from voxcli.errors import DataError
-from voxcli.recipe import starter_classes
+from voxcli.recipe import starter_audio, starter_classes
 from voxcli.recipe.look import Looked, counted
 from voxcli.recipe.render import value_text
 
-StarterTask = Literal["ctc", "seq2seq", "classification"]
+StarterTask = Literal["ctc", "seq2seq", "classification", "pretraining"]
 CHECKPOINTS: dict[StarterTask, str] = {
     "classification": starter_classes.CHECKPOINT,
     "seq2seq": "openai/whisper-small",
     "ctc": "facebook/wav2vec2-xls-r-300m",
+    "pretraining": starter_audio.CHECKPOINT,
 }
 WHISPER_WINDOW = 30.0  # s
 COLUMN = 44  # where comments begin
@@ -24,8 +25,9 @@ COLUMN = 44  # where comments begin
 
 def starter(found: Looked, task: StarterTask, *, source: Path, out: Path | None, checkpoint: str | None = None) -> str:
     """The recipe's text. Raises `DataError` where the data has no transcripts, or no labels, to learn."""
-    if task == "classification":
-        made = starter_classes.lines(
+    if task in ("classification", "pretraining"):
+        lines = starter_classes.lines if task == "classification" else starter_audio.lines
+        made = lines(
             found,
             source=source,
             out=out,
