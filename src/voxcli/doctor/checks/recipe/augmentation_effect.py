@@ -30,7 +30,7 @@ class AugmentationWithoutEffect:
 
     Repair: a share above 0, or without the [[augment]].
 
-    Sources: voxcli.data.preparation.augmented; transformers 5.23, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm.
+    Sources: voxcli.data.preparation.steps; transformers 5.23, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm.
     """
 
     code: ClassVar[str] = "R127"
