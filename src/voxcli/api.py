@@ -176,6 +176,7 @@ class Dataset(Protocol):
     them; without it each split is asked for and may be empty. `columns(split) -> Iterator[pyarrow.RecordBatch]` yields
     the same utterances as `utterances`, many at a time: columns id, audio (a path), offset, duration, text, label,
     speaker, language; it may raise `NotImplementedError` at any point, and the utterances are then listed one by one.
+    `live: bool` and `stream(split)` are for what is read without being listed, see `voxcli.datasets.live.Live`.
     """
 
     def utterances(self, split: Split) -> Iterator[Utterance]:

@@ -50,6 +50,13 @@ def size_of(datasets: Sequence[Dataset]) -> int | None:
     return max(sizes, default=None)
 
 
+def only_first(datasets: Sequence[Dataset], split: Split) -> list[str]:
+    """A line to say wherever a split is looked at of which only the first rows are: that of a stream; else nothing."""
+    if split != SPLIT or not is_live(datasets):
+        return []
+    return [f"the {SPLIT} split is a stream: these are its first rows, {size_of(datasets):,} at most"]
+
+
 def sample(datasets: Sequence[Dataset], text: TextRules) -> Table:
     """The first window: what is known of streams before training."""
     return Windows(datasets, (), text).raw(0)

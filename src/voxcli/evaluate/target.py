@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxcli.api import SPLITS, Dataset, Split
+from voxcli.data import windows
 from voxcli.data.corpus import clock, load_splits
 from voxcli.data.table import Table
 from voxcli.errors import DataError, UsageError
@@ -157,5 +158,6 @@ def _load(
         labels=labels,
         progress=progress,
     )
-    notes: Sequence[object] = [*splits.drops, *(f"{one.level}: {one.message}" for one in splits.findings)]
+    first = windows.only_first(target.datasets, split)
+    notes: Sequence[object] = [*first, *splits.drops, *(f"{one.level}: {one.message}" for one in splits.findings)]
     return splits.split(split), [str(note) for note in notes]

@@ -8,6 +8,7 @@ from voxcli.api import SPLITS, Dataset, Split
 from voxcli.data.corpus import list_split, load_splits
 from voxcli.data.filters import apply, excluded, excluded_of_split
 from voxcli.data.table import Table
+from voxcli.data.windows import only_first
 from voxcli.errors import DataError
 from voxcli.evaluate.target import Target, run_of, target
 from voxcli.progress import NULL, Progress
@@ -62,7 +63,11 @@ class Source:
             listed=self.listed,
             progress=progress,
         )
-        notes = [*map(str, found.drops), *(f"{one.level}: {one.message}" for one in found.findings)]
+        notes = [
+            *only_first(self.datasets, "train"),
+            *map(str, found.drops),
+            *(f"{one.level}: {one.message}" for one in found.findings),
+        ]
         return {name: found.split(name) for name in splits if len(found.split(name))}, notes
 
 

@@ -16,7 +16,6 @@ from voxcli.data.lengths import cut_splits
 from voxcli.data.table import Table
 from voxcli.data.windows import Windows, is_live
 from voxcli.errors import DataError, RecipeError
-from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 from voxcli.train.reading import batching_of, limits_of, usable
 
@@ -84,8 +83,8 @@ class _Unread:
 class Stream:
     """The windows of one run: filtered, and cut into batches."""
 
-    def __init__(self, recipe: Recipe, limits: Limits, bundle: Bundle, folder: Path, progress: Progress = NULL) -> None:
-        self._recipe, self._limits, self._progress = recipe, limits, progress
+    def __init__(self, recipe: Recipe, limits: Limits, bundle: Bundle, folder: Path, *, rank: int = 0) -> None:
+        self._recipe, self._limits, self._rank = recipe, limits, rank
         self._bundle = bundle.replace(model=None)
         self._windows = Windows(
             recipe.data, recipe.weights, recipe.text, seed=recipe.seed, owner=str(folder.absolute())
@@ -170,7 +169,7 @@ class Stream:
         if splits is not None:
             entry["kept"] = len(splits.train)
             entry["dropped"] = {drop.reason: drop.count for drop in splits.drops}
-        if self._log.parent.is_dir():
+        if self._rank == 0 and self._log.parent.is_dir():
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         return splits
@@ -178,6 +177,6 @@ class Stream:
 
 def stream_of(run: Run) -> Stream:
     """The stream of a prepared run, standing where the run stands."""
-    made = Stream(run.recipe, run.limits, run.bundle, run.folder, run.progress)
+    made = Stream(run.recipe, run.limits, run.bundle, run.folder, rank=run.rank)
     made.seek(run.state.epoch, run.state.stream)
     return made
