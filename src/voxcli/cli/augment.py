@@ -42,8 +42,9 @@ def preview(
 ) -> None:
     """Write an utterance as it is recorded and as epochs hear it, a picture of both, and say what was done.
 
-    What is written is what training draws: the same samples, from the recipe's seed, the epoch and the utterance. With
-    `mix` in several stages of filters, the utterance that is mixed in may be another.
+    What is written is what training draws: the same samples, from the recipe's seed, the epoch and the utterance. Only
+    what `mix` plays may be another: training draws it from the utterances that it can use, this from all that [filter]
+    leaves.
     """
     from voxcli.preview.draws import clip, draws
     from voxcli.recipe.resolve import resolve
