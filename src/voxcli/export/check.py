@@ -29,6 +29,7 @@ from voxcli.export.probe import Probe
 from voxcli.models.open import OpenModel, open_model
 from voxcli.progress import NULL, Progress
 from voxcli.train.device import move
+from voxcli.train.measured import predicts
 
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest difference of two logits, as a share of the largest logit: rounding alone stays well below."""
@@ -109,7 +110,7 @@ def check(
     rounding = rounding if adapter else Rounding()
 
     def scores(opened: OpenModel) -> Scores | dict[str, tuple[str, ...]] | None:
-        if probe.table is None:
+        if probe.table is None or not predicts(opened.task):
             return None
         if getattr(opened.task, "learns", "text") == "label":
             found = classify(opened, probe.table, batch_duration=batch_duration, num_workers=0, progress=progress)
@@ -170,7 +171,9 @@ def _logits(opened: OpenModel, clips: Sequence[tuple[Utterance, np.ndarray]]) ->
     kept: list[torch.Tensor] = []
 
     def keep(module: Any, inputs: Any, output: Any) -> None:
-        kept.append(output.logits.float().cpu())
+        # an encoder that was pre-trained has no output layer: what it predicts hidden frames with is compared
+        made = output.logits if "logits" in output else output.projected_states
+        kept.append(made.float().cpu())
 
     items = [task.features(utterance, audio, bundle) for utterance, audio in clips]
     batch = move(task.collate(items, bundle), next(bundle.model.parameters()).device)
