@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
-from voxcli.api import Segment
+from voxcli.api import Segment, Utterance
+from voxcli.augment.speed import Speed
 from voxcli.data import segments
 from voxcli.data.index import index
+from voxcli.data.preparation import Preparation
 from voxcli.data.table import join
 from voxcli.datasets import manifest
 from voxcli.datasets.manifest import Manifest
@@ -72,3 +76,14 @@ def test_every_way_to_read_a_manifest(written: Path, columns: bool, monkeypatch:
     assert (first.previous, second.previous, third.previous) == (None, "good day. come in.", None)
     assert second.segments == ()
     assert table.select([1]).utterance(0).previous == "good day. come in."
+
+
+def test_times_follow_a_clip_that_is_played_slower(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 10), 16_000)
+    one = Utterance(id="a", audio=tmp_path / "a.wav", segments=(Segment("ab", 0.2, 0.8),))
+    nothing: Any = None
+    slower = Preparation(nothing, nothing, (Speed(p=1.0, factors=(0.8,)),), 16_000, 0, 0, None)
+    audio, heard = slower.heard(one)
+    assert len(audio) == pytest.approx(20_000, abs=200)
+    assert heard.segments[0].start == pytest.approx(0.25, abs=0.01)
+    assert heard.segments[0].end == pytest.approx(1.0, abs=0.01)

@@ -40,6 +40,8 @@ class LanguageUnknown:
 
         if context.recipe.task_name != "seq2seq" or getattr(context.recipe.model, "language", None) is not None:
             return
+        if getattr(context.recipe.model, "form", "whisper") != "whisper":
+            return  # no language stands in its labels
         tokenizer = context.bundle.processor.tokenizer
         if not is_multilingual(tokenizer):
             return
