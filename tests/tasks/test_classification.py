@@ -119,13 +119,15 @@ def test_several_classes_of_one_recording(tmp_path: Path) -> None:
     assert bundle.processor.labels.names == ("cat", "dog", "owl")
     assert bundle.processor.weights == pytest.approx((4 / 6, 4 / 6, 8 / 2))
     given = clips(0.3, 0.3, 0.3)
-    given = [(one.replace(label=label), audio) for (one, audio), label in zip(given, ("cat, owl", "", "dog"))]
+    given = [
+        (one.replace(label=label), audio) for (one, audio), label in zip(given, ("cat, owl", "", "dog"), strict=True)
+    ]
     batch = batch_of(bundle, given)
     assert batch["targets"].tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
-    total, count = TASK.loss(bundle, batch)
+    _, count = TASK.loss(bundle, batch)
     assert float(count) == 9
     found = TASK.predict(bundle, batch, Decoding())
-    assert all(set(one.chosen) == {n for n, s in zip(one.labels, one.scores) if s >= 0.5} for one in found)
+    assert all(set(one.chosen) == {n for n, s in zip(one.labels, one.scores, strict=True) if s >= 0.5} for one in found)
     assert TASK.reference(given[0][0], bundle) == ("cat", "owl")
     assert TASK.problem(given[1][0], bundle.family.limits(), bundle) is None  # none of them holds
 
@@ -148,11 +150,11 @@ def test_numbers_in_the_data_stand_for_names_in_the_recipe(tmp_path: Path) -> No
 
 def test_a_crop_is_drawn_within_the_clip() -> None:
     audio = np.arange(32_000, dtype=np.float32)
-    crop = Crop(duration=0.5)
+    crop = Crop(of=lambda: 0.5)
     begins = {int(crop(audio, 16_000, np.random.default_rng(seed))[0]) for seed in range(20)}
     assert len(begins) > 10
     assert all(len(crop(audio, 16_000, np.random.default_rng(seed))) == 8000 for seed in range(3))
-    middle = Crop(duration=0.5, where="centre")(audio, 16_000, np.random.default_rng(0))
+    middle = Crop(of=lambda: 0.5, where="centre")(audio, 16_000, np.random.default_rng(0))
     assert (middle[0], len(middle)) == (12_000, 8000)
     assert crop(audio[:100], 16_000, np.random.default_rng(0)) is not None
     assert (crop.longest(3.0), crop.longest(0.2), crop.shortest(3.0)) == (0.5, 0.2, 0.5)

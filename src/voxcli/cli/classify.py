@@ -48,9 +48,9 @@ def classify(
     device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json: an object a file and line.")] = False,
 ) -> int:
-    """Say what audio files are: the most probable classes of each, by a classifier that was trained here or elsewhere.
+    """Say what audio files are: their classes.
 
-    Recordings beyond the model's window are heard in windows whose probabilities are aggregated. One bad file is
+    The most probable ones of each file, by a classifier that was trained here or elsewhere. Recordings beyond the model's window are heard in windows whose probabilities are aggregated. One bad file is
     reported and the others go on; the exit code is then 1.
 
     \b

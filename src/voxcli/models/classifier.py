@@ -140,7 +140,7 @@ class Classifier:
 
         if self.crop == "none":
             return ()
-        crop: Any = Crop(duration=self.stretch, where=self.crop)
+        crop: Any = Crop(of=self._stretch, where=self.crop)
         return (crop,)
 
     @property
@@ -149,6 +149,9 @@ class Classifier:
         window = classifier_config.window(_config(self._key))
         usual = window if window != float("inf") else _CROP
         return min(self.crop_duration or usual, window)
+
+    def _stretch(self) -> float:
+        return self.stretch
 
     @property
     def window(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from voxcli.api import config
@@ -15,9 +16,14 @@ class Crop:
     """At most `duration` s of a clip. An augmentation, so that what it draws follows from seed, epoch and utterance."""
 
     p: float = 1.0
-    duration: float
-    """s."""
+    of: Callable[[], float]
+    """How many s: asked when the first clip comes, since a model's window stands in its config."""
     where: Literal["random", "centre"] = "random"
+
+    @property
+    def duration(self) -> float:
+        """s."""
+        return self.of()
 
     def __call__(self, audio: np.ndarray, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
         """(N,) -> (M,), M at most `duration`; shorter clips stay as they are."""

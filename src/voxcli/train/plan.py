@@ -117,7 +117,7 @@ def lines(counted: dict[str, Any]) -> list[str]:
             f"{optimizer['optim']}, learning_rate {optimizer['learning_rate']:g}, {optimizer['lr_scheduler_type']}",
         ),
         ("metrics", ", ".join(counted["metrics"])),
-        ("decoding", decoding),
+        *([] if counted["task"] == "classification" else [("decoding", decoding)]),
     ]
     return [f"{name:<11} {text}" for name, text in rows]
 
