@@ -61,6 +61,30 @@ def test_nothing_to_count_is_said(project):
     assert "no column of" in project.run("data", "stats", "only.csv").err
 
 
+def test_a_column_that_is_not_there_is_said(project):
+    project.write(
+        {
+            "r.toml": """
+            [[data]]
+            type = "manifest"
+            path = "all.csv"
+            text_column = "said"
+            [model]
+            type = "ctc"
+            checkpoint = "sample-model"
+            [train]
+            max_steps = 1
+            batch_duration = 10.0
+            """
+        }
+    )
+    for command in ("stats", "clean"):
+        result = project.run("data", command, "r.toml")
+        assert result.code == 1
+        assert "said" in result.err
+        assert "path, text, speaker, split" in result.err
+
+
 def test_bins_have_round_edges_and_lose_nothing():
     values = [0.2, 0.9, 1.0, 1.1, 4.9, 80.0]
     found = histogram(values)

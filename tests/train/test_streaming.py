@@ -85,7 +85,7 @@ def test_rows_come_in_order_and_again_from_the_beginning(stream, tmp_path):
 
 
 @pytest.mark.parametrize("state", [True, False])
-def test_a_position_is_found_again(stream, tmp_path, state):
+def test_a_position_is_found_again(stream, tmp_path, state, caplog):
     _, at = Live(stream, "train").read(13, tmp_path / "a", BEGINNING)
     at = json.loads(json.dumps(at))
     assert at["state"] is not None
@@ -93,6 +93,7 @@ def test_a_position_is_found_again(stream, tmp_path, state):
         at["state"] = None
     found, _ = Live(stream, "train").read(4, tmp_path / "b", at)
     assert ids(found) == ["row13", "row14", "row15", "row16"]
+    assert ("passing over 13 rows" in caplog.text) is not state
 
 
 def test_windows_are_kept_while_they_are_needed(stream, tmp_path):

@@ -109,6 +109,8 @@ class Live:
                 self._examples = iter(rows)
             else:
                 self._examples = iter(rows)
+                if row:
+                    log.warning("%s: passing over %d rows of the stream, one by one", self._dataset.path, row)
                 for _ in range(row):
                     next(self._examples, None)
         seconds = time.perf_counter() - begin
