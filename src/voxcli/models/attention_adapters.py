@@ -85,7 +85,7 @@ def save(bundle: Bundle, model: Any, folder: Path) -> None:
     from safetensors.torch import save_file
 
     tokenizer = getattr(bundle.processor, "tokenizer", None)  # a classifier has none
-    if not adapted(model) or not _nested(tokenizer):
+    if tokenizer is None or not adapted(model) or not _nested(tokenizer):
         return
     active = tokenizer.target_lang
     tensors = {name: one.detach().cpu().float().contiguous() for name, one in parts(model).items()}
