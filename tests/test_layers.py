@@ -34,6 +34,7 @@ LAYERS = [
         "transcribe",
         "classify",
         "doctor",
+        "suggest",
         "survey",
     },
     {"cli", "testing", "testing_models", "__main__"},
