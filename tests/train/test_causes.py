@@ -72,8 +72,10 @@ class Clip:
 
 
 def reason(audio: np.ndarray, tensors: dict[str, Any], outcome: Outcome, problem: str | None = None) -> causes.Reason:
+    data = SimpleNamespace(utterance=lambda row: Clip(audio), durations=np.ones(3))
     run: Any = SimpleNamespace(
-        splits=SimpleNamespace(train=SimpleNamespace(utterance=lambda row: Clip(audio), durations=np.ones(3))),
+        splits=SimpleNamespace(train=data),
+        table=lambda epoch: data,
         bundle=SimpleNamespace(replace=lambda **_: None),
         recipe=SimpleNamespace(augment=(), seed=0),
         limits=SimpleNamespace(sampling_rate=16_000),
