@@ -127,7 +127,6 @@ def test_only_the_adapter_is_averaged(project: Project) -> None:
 
 def test_its_memory_is_predicted(project: Project) -> None:
     from voxcli.api import Corpus
-    from voxcli.memory.counted import count_step
     from voxcli.memory.frontier import Frontier
     from voxcli.memory.step import trace_step
     from voxcli.recipe.resolve import resolve
@@ -140,7 +139,6 @@ def test_its_memory_is_predicted(project: Project) -> None:
     assert with_it.parts["averages"] == with_it.parts["trained weights"] > 0
     assert with_it.total - without.total == with_it.parts["averages"]
     assert Frontier.fit(setup).peak(shape).steady.parts["averages"] == with_it.parts["averages"]
-    assert count_step(setup, shape).steady.parts["averages"] == with_it.parts["averages"]
 
 
 def test_checkpoints_are_averaged_at_the_end(project: Project) -> None:

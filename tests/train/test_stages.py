@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from forked import popen
 
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc
@@ -127,16 +130,39 @@ def test_a_run_in_stages(project: Project) -> None:
     assert "vox train runs/r --resume" in alone.err
 
 
-def test_a_run_that_is_cut_anywhere_is_the_run_in_one(project: Project) -> None:
+def test_a_run_that_is_cut_anywhere_is_the_run_in_one(vox_project: Callable[..., Project], model: Path) -> None:
+    project = filled(vox_project({"r.toml": RECIPE, "wait.py": WAIT}), model)
     project.run("train", "r.toml", 'name="whole"').assert_ok()
-    given = ("train", "r.toml", 'name="parts"')
+    given = ("train", "r.toml", 'name="parts"', "train.save_steps=1")
     project.run(*given, "stage.0.train.max_steps=2", "stage.0.gate.at_most=0.001").assert_code(1)  # within the first
-    project.run(*given, "stage.1.train.max_steps=2", "--resume").assert_ok()  # ends the first, begins the second
+    process = popen(project, *given, "--resume", "--plugin", "wait.py", "--no-doctor")  # ends it, begins the second
+    deadline = time.monotonic() + 600
+    while not (project.path / "waiting").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(losses(stage(project, "parts", "2-all"))) == 3
+    project.run("train", "runs/parts", "--resume", "--no-doctor").assert_ok()
     (stage(project, "parts", "2-all") / "passed.json").unlink()  # killed before it was written
-    project.run(*given, "--resume").assert_ok()
+    project.run("train", "runs/parts", "--resume", "--no-doctor").assert_ok()
     for folder in ("1-short", "2-all"):
         assert losses(stage(project, "parts", folder)) == losses(stage(project, "whole", folder))
     assert result(project, "parts") == result(project, "whole")
+
+
+WAIT = """
+    import time
+    from pathlib import Path
+    from voxcli.api import hookimpl
+
+    @hookimpl
+    def vox_run_log(run, step, metrics):
+        if "loss" in metrics and run.folder.name == "2-all" and step == 3:
+            Path("waiting").touch()
+            time.sleep(600)
+"""
 
 
 def test_a_gate_that_is_not_passed_ends_the_run(project: Project) -> None:
@@ -150,38 +176,6 @@ def test_a_gate_that_is_not_passed_ends_the_run(project: Project) -> None:
     trained = checkpoint.read_training(stage(project, "r", "2-all") / "checkpoints" / "step-000004")
     assert {int(one["step"]) for one in trained["optimizer"]["state"].values()} == {4, 7}
 
-
-def test_a_killed_stage_is_resumed(vox_project: Callable[..., Project], model: Path) -> None:
-    project = filled(vox_project({"r.toml": RECIPE, "wait.py": WAIT}), model)
-    project.run("train", "r.toml", 'name="whole"').assert_ok()
-    process = project.popen("train", "r.toml", "train.save_steps=1", "--plugin", "wait.py", "--no-doctor")
-    try:
-        deadline = time.monotonic() + 120
-        while not (project.path / "waiting").exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.communicate()
-    assert len(losses(stage(project, "r", "2-all"))) == 3
-    project.run("train", "runs/r", "--resume", "--no-doctor").assert_ok()
-    assert losses(stage(project, "r", "2-all")) == losses(stage(project, "whole", "2-all"))
-    assert result(project, "r") == result(project, "whole")
-
-
-WAIT = """
-    import time
-    from pathlib import Path
-    from voxcli.api import hookimpl
-
-    @hookimpl
-    def vox_run_log(run, step, metrics):
-        if "loss" in metrics and run.folder.name == "2-all" and step == 3:
-            Path("waiting").touch()
-            time.sleep(60)
-"""
 
 WRONG = (
     (["stage.0.model.checkpoint=other"], "R020", "a stage has no model.checkpoint of its own"),
@@ -214,11 +208,23 @@ def test_a_recipe_in_stages_is_shown_as_one(project: Project) -> None:
     assert json.loads(again.out) == json.loads(project.run("recipe", "show", "r.toml", "--json").out)
 
 
-def test_a_plan_is_for_the_stage_that_needs_most(project: Project) -> None:
-    given = ("plan", "r.toml", "--ram", "8GiB", "--duration", "2", "--labels", "8", "--no-search")
-    made = json.loads(project.run(*given, "stage.1.evaluate.batch_duration=10.0", "--json").assert_ok().out)
-    assert list(made["stages"]) == ["1-short", "2-all"]
-    assert made["stages"]["1-short"] > made["stages"]["2-all"]
-    assert made["parameters"]["trained"] < made["parameters"]["total"]  # the stage that is planned has frozen some
+def test_a_plan_is_for_the_stage_that_needs_most(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxcli.memory import stages
+    from voxcli.recipe.resolve import resolve
+
+    searched: list[tuple[int, bool]] = []
+
+    def needs(recipe: Any, device: Any, *, search: bool, progress: Any) -> Any:
+        searched.append((recipe.train.max_steps, search))
+        return SimpleNamespace(total=100 - recipe.train.max_steps)
+
+    monkeypatch.setattr(stages, "predict_one", needs)
+    recipe = resolve(project.path / "r.toml")
+    device: Any = None
+    part, totals, worst = stages.predict(recipe, device)
+    assert part is recipe.stages[0].recipe
+    assert totals == {"1-short": 97, "2-all": 96}
+    assert worst.total == 97
+    assert searched == [(3, False), (4, False), (3, True)]
     refused = project.run("plan", "r.toml", "--ram", "8GiB", "--apply", "--yes").assert_code(2)
     assert "--apply writes one row, and this recipe has stages" in refused.err

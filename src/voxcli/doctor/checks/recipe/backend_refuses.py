@@ -77,7 +77,8 @@ def _refused(error: RecipeError, recipe: Recipe) -> Finding:
     elif found:
         known = str(error.help or "").rpartition("known: ")[2].split(", ")
         name = str(getattr(recipe.train, key.rpartition(".")[2], ""))
-        meant = difflib.get_close_matches(name, known, n=1) or [one for one in known if one.startswith(name)][:1]
+        guessed = re.findall(r"did you mean `([^`]+)`", str(error.help or ""))
+        meant = guessed or difflib.get_close_matches(name, known, n=1) or [one for one in known if one.startswith(name)]
         fix = Fix({key: meant[0]}) if meant and meant[0] else None
     return Finding("error", error.message, error.help or "see the backend's keys", path=tuple(key.split(".")), fix=fix)
 
