@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,19 @@ def test_times_of_segments(timed: Bundle) -> None:
 def test_segments_that_have_other_words_are_not_used(timed: Bundle) -> None:
     _, wanted = learned(timed, utterance("ab c d", segments=SEGMENTS))
     assert wanted[2:] == ["<|0.00|>", "a", "b", "Ġ", "c", "Ġ", "d", "<|2.00|>", "<|endoftext|>"]
+
+
+def test_times_need_no_names_in_the_tokenizer(whisper_folder: Path, tmp_path: Path, corpus: Corpus) -> None:
+    """Checkpoints converted from OpenAI's files have none: the ids follow <|notimestamps|> all the same."""
+    folder = Path(shutil.copytree(whisper_folder, tmp_path / "nameless"))
+    content = json.loads((folder / "tokenizer.json").read_text())
+    last = next(one["id"] for one in content["added_tokens"] if one["content"] == "<|notimestamps|>")
+    content["added_tokens"] = [one for one in content["added_tokens"] if one["id"] <= last]
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    bundle = Whisper(checkpoint=str(folder), language="tr", timestamps=1.0).build(corpus)
+    assert len(bundle.processor.tokenizer) == last + 1
+    tokens = TASK.features(utterance("ab", segments=(Segment("ab", 0.5, 9.0),)), SILENCE, bundle)["tokens"]
+    assert (tokens[3], tokens[-2]) == (last + 1 + 25, last + 1 + 100)
 
 
 def test_what_was_said_before_is_given_and_not_learned(timed: Bundle) -> None:

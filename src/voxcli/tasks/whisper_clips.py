@@ -75,8 +75,14 @@ def label(utterance: Utterance, bundle: Bundle, duration: float) -> Label | None
         return None
     times = among(utterance, family.timestamps)
     before = prefix(tokenizer, language, tokenizer.task, timestamps=times)
+    extractor = bundle.processor.feature_extractor
     tokens = label_tokens(
-        tokenizer, utterance.text, before, duration=duration if times else None, segments=utterance.segments
+        tokenizer,
+        utterance.text,
+        before,
+        duration=duration if times else None,
+        window=extractor.n_samples / extractor.sampling_rate,
+        segments=utterance.segments,
     )
     share = getattr(family, "previous_text", 0.0)
     if not utterance.previous or not among(utterance, share, "previous text of "):

@@ -40,18 +40,20 @@ def label_tokens(
     before: list[int],
     *,
     duration: float | None = None,
+    window: float = 30.0,
     segments: Sequence[Segment] = (),
 ) -> list[int]:
-    """prefix + text + <|endoftext|>; with a duration the text stands between timestamp tokens.
+    """prefix + text + <|endoftext|>; with a duration the text stands between timestamp tokens, up to the window's last.
 
     These are the begin and the end of each segment where `segments` have the words of the text, else those of the clip.
+    Their ids follow that of <|notimestamps|>; many a tokenizer has no names for them, so its length says nothing.
     """
     if duration is None:
         return [*before, *_encoded(tokenizer, text), tokenizer.eos_token_id]
     body: list[int] = []
     first = tokenizer.convert_tokens_to_ids("<|notimestamps|>") + 1
     for start, end, piece in _pieces(text, duration, segments):
-        times = [min(first + round(time / TIMESTAMP_STEP), len(tokenizer) - 1) for time in (start, end)]
+        times = [first + round(min(time, window) / TIMESTAMP_STEP) for time in (start, end)]
         body += [times[0], *_encoded(tokenizer, f" {piece}" if body else piece), times[1]]
     return [*before, *body, tokenizer.eos_token_id]
 
