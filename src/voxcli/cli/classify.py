@@ -50,8 +50,9 @@ def classify(
 ) -> int:
     """Say what audio files are: their classes.
 
-    The most probable ones of each file, by a classifier that was trained here or elsewhere. Recordings beyond the model's window are heard in windows whose probabilities are aggregated. One bad file is
-    reported and the others go on; the exit code is then 1.
+    The most probable ones of each file, by a classifier that was trained here or elsewhere. Recordings beyond the
+    model's window are heard in windows whose probabilities are aggregated. One bad file is reported and the others go
+    on; the exit code is then 1.
 
     \b
     vox classify bark.wav --model runs/animals

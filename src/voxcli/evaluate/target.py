@@ -144,9 +144,7 @@ def _called(manifest: Path) -> str:
     return manifest.resolve().parent.name if manifest.stem in ("manifest", "metadata") else manifest.stem
 
 
-def _load(
-    target: Target, split: Split, text: TextRules, labels: bool, progress: Progress
-) -> tuple[Table, list[str]]:
+def _load(target: Target, split: Split, text: TextRules, labels: bool, progress: Progress) -> tuple[Table, list[str]]:
     splits = load_splits(
         target.datasets,
         target.filter,
