@@ -136,6 +136,15 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the distributions of plugins/, which are installed beside voxcli: what is tested here is voxcli alone."""
+    from voxcli.plugins import manager
+
+    found = manager.entry_points
+    monkeypatch.setattr(manager, "entry_points", lambda **of: [one for one in found(**of) if one.value != "vox_lm"])
+
+
 GOOD = """
     # Spells words
     seed = 3

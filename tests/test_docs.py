@@ -23,6 +23,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -107,7 +108,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("block", parameters(blocks("toml")))
-def test_a_recipe_resolves(block: Block, folder: Any) -> None:
+def test_a_recipe_resolves(block: Block, folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from voxcli.plugins.manager import use_files
     from voxcli.recipe.render import toml
     from voxcli.recipe.resolve import resolve
@@ -116,6 +117,7 @@ def test_a_recipe_resolves(block: Block, folder: Any) -> None:
     tables = tomllib.loads(block.text)
     if block.file and block.file.endswith("pyproject.toml"):
         return
+    monkeypatch.setattr("voxcli.plugins.manager.entry_points", entry_points)  # pages tell of vox-lm too
     use_files(sorted(path.glob("vox_*.py")))
     recipe = path / (block.file or "block.toml")
     recipe.write_text(block.text if _whole(tables) else toml(_completed(tables)), encoding="utf-8")

@@ -19,9 +19,11 @@ def test_the_main_test_command_runs_their_tests() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_plugin_is_whole_and_loads(folder: Path) -> None:
-    from voxcli.plugins.manager import manager
+def test_a_plugin_is_whole_and_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxcli.plugins.manager import forget, manager
 
+    monkeypatch.setattr("voxcli.plugins.manager.entry_points", entry_points)
+    forget()
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["name"] == folder.name
     assert (folder / project["readme"]).read_text(encoding="utf-8").startswith(f"# {folder.name}\n")
@@ -32,3 +34,4 @@ def test_a_plugin_is_whole_and_loads(folder: Path) -> None:
     (loaded,) = (plugin for plugin in manager().plugins if plugin.name == name)
     assert (loaded.state, loaded.reason, loaded.version) == ("ok", "", project["version"])
     assert not list(manager().misfits())
+    forget()

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 COMMANDS = {
     "doctor": ("voxcli.cli.doctor:doctor", "Say what is wrong, where, and what to change."),
-    "suggest": ("voxcli.cli.suggest:suggest", "Rank checkpoints for a task, a language, so many hours and a GPU."),
+    "suggest": ("voxcli.cli.suggest:suggest", "Rank checkpoints for a language, hours of data and a GPU."),
     "explain": ("voxcli.cli.explain:explain", "Say what a check of `vox doctor` looks for, why, and the repair."),
     "plan": ("voxcli.cli.plan:plan", "Say whether a recipe fits a device's memory, and what would."),
     "augment": ("voxcli.cli.augment:app", "Hear and see what a recipe's augmentations do."),

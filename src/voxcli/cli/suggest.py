@@ -27,7 +27,7 @@ def suggest(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show.")] = 6,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rank checkpoints for a task, a language, so many hours and a GPU, with reasons. Nothing is downloaded.
+    """Rank checkpoints for a language, hours of data and a GPU, with reasons. Nothing is downloaded.
 
     Memory is about what the smallest batch needs; `vox plan RECIPE` counts a recipe exactly.
 
