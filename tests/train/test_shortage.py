@@ -28,6 +28,7 @@ def a_run(state: State | None = None) -> Any:
         device=torch.device("cpu"),
         recipe=SimpleNamespace(train=Train(batch_duration=60.0, max_steps=99), adapter=None, quantization=None),
         splits=SimpleNamespace(train=SimpleNamespace(durations=np.full(4, 10.0, np.float32))),
+        table=lambda epoch: SimpleNamespace(durations=np.full(4, 10.0, np.float32)),
         progress=SimpleNamespace(say=said.append),
         rank=0,
         world=1,
