@@ -215,7 +215,12 @@ def _commands_in(line: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("command", parameters(commands()))
-def test_a_command_exists_with_its_options(command: Command, folder: Any) -> None:
+def test_a_command_exists_with_its_options(command: Command, folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxcli.plugins.manager import manager
+
+    if list(command.arguments[:1]) == ["lm"]:  # of the plugin vox-lm
+        monkeypatch.setattr("voxcli.plugins.manager.entry_points", entry_points)
+        manager.cache_clear()
     folder(command.block.page)
     parsed = _parsed(list(command.arguments))
     for override in parsed.get("overrides") or ():

@@ -24,7 +24,8 @@ CTC = r"""torchrun --nproc_per_node 8 run_speech_recognition_ctc.py --dataset_na
     --save_total_limit="3" --freeze_feature_encoder --gradient_checkpointing --fp16
     --chars_to_ignore , ? . ! - \; \: \" “ % ‘ ” --group_by_length --push_to_hub --do_train --do_eval"""
 OLD_CTC = """python -m torch.distributed.launch --nproc_per_node 4 run_speech_recognition_ctc.py
-    --dataset_name timit_asr --model_name_or_path facebook/wav2vec2-base --output_dir /runs/timit --evaluation_strategy steps
+    --dataset_name timit_asr --model_name_or_path facebook/wav2vec2-base --output_dir /runs/timit
+    --evaluation_strategy steps
     --eval_steps 100
     --warmup_ratio 0.05 --per_gpu_train_batch_size 16 --no_cuda --do_train --no_freeze_feature_encoder
     --metric_for_best_model wer --tokenizer_name_or_path facebook/wav2vec2-base-960h"""
