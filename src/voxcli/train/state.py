@@ -41,7 +41,7 @@ class State:
     norms: list[float] = field(default_factory=list)
     """The gradient norms of the newest steps, see `voxcli.train.spikes`."""
     stream: list[dict[str, Any]] = field(default_factory=list)
-    """Where each data set stands at the beginning of `epoch`, where the data are streamed; see `voxcli.data.windows`."""
+    """Where each data set stands at the beginning of `epoch`, of streamed data; see `voxcli.data.windows`."""
     world: int = 1
     """Processes that took these steps: batches of an epoch are cut for their number."""
 

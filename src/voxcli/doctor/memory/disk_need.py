@@ -43,7 +43,8 @@ def checkpoints(context: Context) -> Need:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     old = sum(path.stat().st_size for path in (folder / "checkpoints").rglob("*") if path.is_file())
     free = shutil.disk_usage(existing).free + old
-    return Need(_checkpoint(context), min(recipe.train.save_total_limit + recipe.train.average_checkpoints + BESIDE, _saves(context)), folder, free)
+    kept = recipe.train.save_total_limit + recipe.train.average_checkpoints + BESIDE
+    return Need(_checkpoint(context), min(kept, _saves(context)), folder, free)
 
 
 def _checkpoint(context: Context) -> int:
