@@ -53,7 +53,7 @@ def samples_of(project: Project, name: str) -> np.ndarray:
 
 
 def test_what_is_written_is_what_training_hears(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = project.run("augment", "preview", "r.toml", "--utterance", "audio/train-001.wav", "--count", "2")
+    result = project.run("augment", "preview", "r.toml", "--utterance", "train-001", "--count", "2")
     out = result.assert_ok().out
     folder = "preview/audio_train-001.wav"
     assert 'audio/train-001.wav: 0.32 s, "abc"' in out

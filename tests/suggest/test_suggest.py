@@ -69,7 +69,7 @@ def test_less_is_trained_in_less_memory() -> None:
 
 def test_the_command(vox_project: Callable[..., Project]) -> None:
     project = vox_project()
-    shown = project.run("suggest", "--language", "tr", "--hours", "5", "--gpu-memory", "8GiB").assert_ok().out
+    shown = project.run("suggest", "--language", "tr", "--hours", "5", "--gpu-memory", "8").assert_ok().out
     assert "1 openai/whisper-large-v3 LoRA on int8" in " ".join(shown.split())
     assert "writes 'tr' well before any training" in shown
     assert "next: vox recipe new DATA --task seq2seq --checkpoint openai/whisper-large-v3" in shown

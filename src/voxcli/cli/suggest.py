@@ -22,7 +22,12 @@ def suggest(
     hours: Annotated[float, typer.Option("--hours", min=0.0, help="Recordings to train on, h.")] = 10.0,
     gpu_memory: Annotated[
         str | None,
-        typer.Option("--gpu-memory", metavar="8GiB | CARD", help="A size, a card, or cpu.", show_default=False),
+        typer.Option(
+            "--gpu-memory",
+            metavar="8GiB | CARD",
+            help="A size (GiB where it is a number), a card, or cpu.",
+            show_default=False,
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show.")] = 6,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -90,5 +95,5 @@ def _memory(asked: str | None) -> tuple[float | None, str]:
         return None, "any card"
     from voxcli.memory.cards import find
 
-    device = find(asked)
+    device = find(f"{asked}GiB" if asked.replace(".", "", 1).isdecimal() else asked)
     return float(device.usable), device.name

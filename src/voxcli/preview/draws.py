@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -109,6 +110,9 @@ def _row(recipe: Recipe, table: Table, name: str | None, progress: Progress) -> 
     ids = list(table.ids)
     if name in ids:
         return ids.index(name)
+    short = [row for row, one in enumerate(ids) if one is not None and PurePath(one).stem == name]
+    if len(short) == 1:  # a file's own name, without folder and ending
+        return short[0]
     for split in () if is_live(recipe.data) else SPLITS:
         listed = list(list_split(recipe.data, split, recipe.text, progress=progress).ids)
         if name in listed:
