@@ -3,7 +3,7 @@
     python benchmarks/parity_classification.py shared/data/fsdd [--steps 200] [--seed 42] [--model FOLDER]
 
 The folder holds a manifest.csv with path, label and split (the free spoken digit dataset: 2,700 and 300 clips). Both
-begin from the same checkpoint: `--model`, or, since nothing small enough is downloaded, a wav2vec 2.0 of 0.5 M
+begin from the same checkpoint: `--model`, or, since nothing small enough is downloaded, a wav2vec 2.0 of 0.4 M
 parameters with random weights, written once. They see random stretches of a second, take as many steps of as many clips
 at the same rates, and are scored on the test split. The order and the stretches differ: each draws them in its own way
 from the seed. 200 steps take each about two minutes on two cores.
