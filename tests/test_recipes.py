@@ -61,8 +61,15 @@ def test_a_preset_trains_a_tiny_model(file: Shipped, vox_project: Callable[..., 
     project = vox_project()
     project.speech("data", n=4)
     silent = file.name == "pretraining"  # learns no text
-    ctc = file.name.startswith("ctc") or silent
+    classes = file.name.startswith("classifier")
+    ctc = file.name.startswith("ctc") or silent or classes
     (tiny_ctc if ctc else tiny_whisper)(project.path / "tiny")
+    family = "pretraining" if silent else "classifier" if classes else "ctc" if ctc else "whisper"
+    if classes:
+        manifest = project.path / "data" / "manifest.csv"
+        head, *rows = manifest.read_text(encoding="utf-8").splitlines()
+        labelled = [f"{row},{'yes' if number % 2 else 'no'}" for number, row in enumerate(rows)]
+        manifest.write_text("\n".join([f"{head},label", *labelled]) + "\n", encoding="utf-8")
     language = "" if ctc else 'language = "tr"'
     project.write({"r.toml": f"""
         extends = "{file.name}"
@@ -71,7 +78,7 @@ def test_a_preset_trains_a_tiny_model(file: Shipped, vox_project: Callable[..., 
         type = "manifest"
         path = "data/manifest.csv"
         [model]
-        type = "{"pretraining" if silent else "ctc" if ctc else "whisper"}"
+        type = "{family}"
         checkpoint = "tiny"
         {language}
         [train]

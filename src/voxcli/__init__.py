@@ -2,7 +2,7 @@
 
 The package in reading order:
 
-    api         what a plugin imports: `hookimpl`, `config`, the data classes and the protocols of each kind of component
+    api         what a plugin imports: `hookimpl`, `config`, the data classes, the protocol of each kind of component
     errors      the errors that people cause, and their exit codes
     findings    what checks say: level, place, utterances, repair
     predictions what a model says of a recording: text with times, or classes

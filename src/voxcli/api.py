@@ -248,6 +248,8 @@ class Task(Protocol):
     `overview(bundle, batch) -> (values,)`, float32, without gradient: their sum over all batches and processes of a
     step is there as `batch["overview"]` when the step's losses are asked for, unless one batch is all of it.
 
+    `groups_by_length = False`: batches hold clips of any length unless the recipe asks otherwise.
+
     A task that classifies has `learns: ClassVar[str] = "label"`: utterances without a label are left out; and
     `reference(utterance, bundle) -> tuple[str, ...]`, the labels that hold of an utterance.
 

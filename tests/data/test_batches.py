@@ -22,9 +22,10 @@ def seconds(durations, batches):
 @pytest.mark.parametrize("count", [1, 2, 30, 400, 3000])
 @pytest.mark.parametrize("budget", [20.0, 160.0])
 @pytest.mark.parametrize("world", [1, 3])
-def test_every_row_once_and_no_batch_over_its_budget(count, budget, world):
+@pytest.mark.parametrize("grouped", [True, False])
+def test_every_row_once_and_no_batch_over_its_budget(count, budget, world, grouped):
     durations = speech(count)
-    made = DurationBatches(durations, batch_duration=budget, batch_size=None, seed=1)
+    made = DurationBatches(durations, batch_duration=budget, batch_size=None, seed=1, grouped=grouped)
     for epoch in range(3):
         batches = made.epoch(epoch, world)
         assert len(batches) % world == 0
@@ -48,6 +49,19 @@ def test_padding_stays_small_and_batches_large(count, budget):
     assert padding_share(durations, shuffled) > 5 * made.padding_share(0)
     if count == 20000 and budget >= 80.0:  # many clips: nothing stands in the way of full batches
         assert np.median(seconds(durations, made.epoch(0))) > 0.95 * budget
+
+
+def test_batches_of_any_length_hold_any_length():
+    """Where length says something of the class, a batch of one length would hold few classes."""
+    durations = speech(3000)
+    spreads = [
+        np.mean([np.ptp(durations[batch]) for batch in made.epoch(0)])
+        for made in (
+            DurationBatches(durations, batch_duration=None, batch_size=32, seed=0, grouped=grouped)
+            for grouped in (True, False)
+        )
+    ]
+    assert spreads[1] > 10 * spreads[0]
 
 
 def test_more_padding_buys_larger_batches():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -34,21 +35,21 @@ def within(shapes: list[Shape], count: int, duration: float, labels: int) -> boo
 
 @pytest.mark.parametrize("kind", ["even", "few lengths", "speech"])
 @pytest.mark.parametrize("size", [1, 7, 60, 900])
+@pytest.mark.parametrize("grouped", [True, False])
 @pytest.mark.parametrize(
     ("budget", "most", "window"),
     [(60.0, None, None), (60.0, 8, None), (None, 6, None), (120.0, None, 30.0), (4.0, None, None)],
 )
 def test_no_batch_of_any_epoch_exceeds_them(
-    kind: str, size: int, budget: float | None, most: int | None, window: float | None
+    kind: str, size: int, grouped: bool, budget: float | None, most: int | None, window: float | None
 ) -> None:
     durations, labels = made(np.random.default_rng(size), size, kind)
     padded = None if window is None else (lambda _: window)
     augment = (Speed(factors=(0.9, 1.1)),)
     longest = lengthened(durations, augment)
-    shapes = Clips.of(durations, labels, augment=augment, padded=padded, longest=32.0).shapes(
-        batch_duration=budget, batch_size=most
-    )
-    batching = DurationBatches(longest, batch_duration=budget, batch_size=most, seed=3, padded=padded)
+    clips = Clips.of(durations, labels, augment=augment, padded=padded, longest=32.0)
+    shapes = dataclasses.replace(clips, grouped=grouped).shapes(batch_duration=budget, batch_size=most)
+    batching = DurationBatches(longest, batch_duration=budget, batch_size=most, seed=3, padded=padded, grouped=grouped)
     for epoch in range(12):
         for rows in batching.epoch(epoch, world=1 + epoch % 2):
             point = len(rows), float(np.minimum(longest[rows], 32.0).max()), int(labels[rows].max())

@@ -51,6 +51,7 @@ class Accelerate:
             "batch_duration",
             "per_device_train_batch_size",
             "gradient_accumulation_steps",
+            "group_by_length",
             "gradient_checkpointing",
             "mixed_precision",
             "frozen_dtype",

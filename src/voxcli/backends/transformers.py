@@ -68,6 +68,7 @@ class Transformers:
             "batch_duration",
             "per_device_train_batch_size",
             "gradient_accumulation_steps",
+            "group_by_length",
             "gradient_checkpointing",
             "mixed_precision",
             "frozen_dtype",

@@ -74,9 +74,9 @@ def features(
     list_presets: Annotated[bool, typer.Option("--list", help="List the features and their parameters.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Write the features of recordings into one file, to cluster, to plot or to feed a classifier of your own.
+    """Write log-mel, MFCC, spectrograms or embeddings to a file.
 
-    vox itself trains on audio: a model computes its own input, and wav2vec 2.0, HuBERT, WavLM and their like take the
+    To cluster, to plot or to feed a classifier of your own. vox itself trains on audio: a model computes its own input, and wav2vec 2.0, HuBERT, WavLM and their like take the
     waveform as it is. A recording that cannot be read is named and left out; the exit code is then 1.
 
     \b

@@ -1,9 +1,9 @@
 """Durations of a split -> for each epoch, batches of row numbers in a random order.
 
-Clips of similar length share a batch. Each epoch shifts the sort keys and the cuts a little, so that batches differ
-from epoch to epoch, and shuffles the batches; all of it follows from (seed, epoch). Each row is in exactly one batch of
-an epoch; where data sets have weights, in at most one (`voxcli.data.mixing`). The number of batches may differ a little
-between epochs.
+Clips of similar length share a batch, unless batches are to be of any length. Each epoch shifts the sort keys and the
+cuts a little, so that batches differ from epoch to epoch, and shuffles the batches; all of it follows from (seed,
+epoch). Each row is in exactly one batch of an epoch; where data sets have weights, in at most one
+(`voxcli.data.mixing`). The number of batches may differ a little between epochs.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class DurationBatches:
 
     `durations`: s, shape (rows,). Give them as long as augmentation can make them (`lengthened`) where memory is tight.
     `mix`: which rows an epoch takes; None: all. `padded` says how long the model makes a clip (`padding_of`); None: as
-    long as it is. A clip longer than `batch_duration` is a batch of its own. Raises `DataError` for durations that are
-    not known.
+    long as it is. `grouped`: clips of similar length share a batch; without it, any. A clip longer than
+    `batch_duration` is a batch of its own. Raises `DataError` for durations that are not known.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class DurationBatches:
         padded: Callable[[float], float] | None = None,
         max_padding: float = MAX_PADDING,
         mix: Mix | None = None,
+        grouped: bool = True,
     ) -> None:
         self.durations = _known(durations)
         self._padded = padded
@@ -61,6 +62,7 @@ class DurationBatches:
         self._seed = seed
         self._max_padding = max_padding
         self.mix = mix
+        self.grouped = grouped
 
     def epoch(self, epoch: int, world: int = 1) -> list[Rows]:
         """The batches of an epoch, each an array of row numbers, in training order.
@@ -72,7 +74,10 @@ class DurationBatches:
         if not len(self.durations):
             return []
         rng = np.random.default_rng([self._seed % 2**63, epoch])
-        keys = self._lengths * np.exp(rng.uniform(-JITTER, JITTER, len(self._lengths)))
+        if self.grouped:
+            keys = self._lengths * np.exp(rng.uniform(-JITTER, JITTER, len(self._lengths)))
+        else:
+            keys = rng.random(len(self._lengths))
         if self.mix is None:
             order = np.argsort(keys, kind="stable").astype(np.int64)
         else:
@@ -84,6 +89,8 @@ class DurationBatches:
             smaller = int(rng.integers(0, len(clips) // self._most + 1)) * self._most
             ends = np.arange(0, len(clips) + 1, self._most)
             cuts = np.unique(np.concatenate([ends[ends <= smaller], ends[ends >= smaller] + rest, [0, len(clips)]]))
+        elif not self.grouped:
+            cuts = cutting.fill(clips, self._budget, self._most)
         else:
             cuts = cutting.trade(clips, self._budget, self._most, max_padding=self._max_padding, rng=rng)
         batches = _divide(np.split(order, cuts[1:-1]), world)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxcli.memory import predict as one
 from voxcli.memory.cards import Device
 from voxcli.memory.predict import Prediction
-from voxcli.memory.predict import predict as predict_one
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 
@@ -19,13 +19,13 @@ def predict(
     `given` and what is raised: see `voxcli.memory.predict.predict`.
     """
     if not recipe.stages:
-        return recipe, {}, predict_one(recipe, device, search=search, progress=progress, **given)
+        return recipe, {}, one.predict(recipe, device, search=search, progress=progress, **given)
     made: dict[str, tuple[Recipe, Prediction]] = {}
     for number, stage in enumerate(recipe.stages, 1):
         progress.say(f"stage {number} of {len(recipe.stages)}: {stage.name}")
-        found = predict_one(stage.recipe, device, search=False, progress=progress, **given)
+        found = one.predict(stage.recipe, device, search=False, progress=progress, **given)
         made[f"{number}-{stage.name}"] = stage.recipe, found
     part, worst = max(made.values(), key=lambda pair: pair[1].total)
     if search:
-        worst = predict_one(part, device, search=True, progress=progress, **given)
-    return part, {name: one.total for name, (_, one) in made.items()}, worst
+        worst = one.predict(part, device, search=True, progress=progress, **given)
+    return part, {name: stage.total for name, (_, stage) in made.items()}, worst

@@ -172,6 +172,7 @@ class Watch:
             augment=run.recipe.augment,
             padded=padding_of(run.recipe.model, run.limits),
             limits=run.limits,
+            grouped=run.batching.grouped,
         )
         shapes = clips.shapes(batch_duration=train.batch_duration, batch_size=train.per_device_train_batch_size)
         return sorted(shapes, key=_size, reverse=True)

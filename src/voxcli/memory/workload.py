@@ -17,7 +17,7 @@ from voxcli.memory.worst import Clips, EvaluationShapes, clips_of, evaluation
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
 from voxcli.tasks.ctc_windows import WINDOW, WINDOWS_AT_ONCE
-from voxcli.train.reading import splits_of
+from voxcli.train.reading import grouped, splits_of
 from voxcli.train.validation import LOSS_UTTERANCES, sample
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz' "
@@ -95,7 +95,14 @@ def workload(
     if found.splits is None:
         clips, durations, lengths = _by_hand(recipe, limits, duration or limits.max_duration, labels, notes)
     else:
-        clips = clips_of(found.splits.train, count, augment=recipe.augment, padded=padded, limits=limits)
+        clips = clips_of(
+            found.splits.train,
+            count,
+            augment=recipe.augment,
+            padded=padded,
+            limits=limits,
+            grouped=grouped(recipe.task, recipe.train),
+        )
         durations, lengths = _validation(recipe, found.splits, count, limits, bundle)
     train = clips.shapes(
         batch_duration=recipe.train.batch_duration, batch_size=recipe.train.per_device_train_batch_size

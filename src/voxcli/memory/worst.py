@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,8 @@ class Clips:
     """What the sampler counts: with the model's own padding, s."""
     labels: Ints
     """Tokens as the task collates them."""
+    grouped: bool = True
+    """Clips of similar length share a batch, as in `DurationBatches`; without it, any that are no longer."""
 
     @classmethod
     def of(
@@ -71,7 +73,7 @@ class Clips:
     def up_to(self, duration: float) -> Clips:
         """Those that are no longer than `duration` s."""
         kept = self.durations <= duration + 1e-6
-        return Clips(self.durations[kept], self.lengths[kept], self.labels[kept])
+        return Clips(self.durations[kept], self.lengths[kept], self.labels[kept], self.grouped)
 
     def share(self, duration: float) -> float:
         """Which part of all seconds the clips up to `duration` s hold, 0 to 1."""
@@ -79,7 +81,11 @@ class Clips:
         return float(self.durations[self.durations <= duration + 1e-6].sum()) / total if total > 0 else 1.0
 
     def shapes(
-        self, *, batch_duration: float | None, batch_size: int | None = None, max_padding: float = MAX_PADDING
+        self,
+        *,
+        batch_duration: float | None,
+        batch_size: int | None = None,
+        max_padding: float = MAX_PADDING,
     ) -> list[Shape]:
         """The batches that no other one exceeds in clips, duration and labels at once; the most clips first."""
         if not len(self):
@@ -88,19 +94,19 @@ class Clips:
         most = len(self) if batch_size is None else batch_size
         # equal lengths are one candidate: the last of them, which sees all of them
         last = np.flatnonzero(np.append(np.diff(self.lengths) > 0, True))
-        counts = self._clips(last, budget, most, max_padding)
-        first = self._first(last, counts)
+        counts = self._clips(last, budget, most, max_padding if self.grouped else None)
+        first = self._first(last, counts) if self.grouped else np.zeros_like(last)
         labels = _Highest(self.labels)(first, last + 1)
         return _skyline(counts, self.durations[last], labels)
 
-    def _clips(self, last: Ints, budget: float, most: int, max_padding: float) -> Ints:
-        """The most clips of a batch whose longest is at `last`."""
+    def _clips(self, last: Ints, budget: float, most: int, max_padding: float | None) -> Ints:
+        """The most clips of a batch whose longest is at `last`. `max_padding`: None where padding has no bound."""
         longest = self.lengths[last]
         room = np.minimum(float(most), last + 1.0)
         if not math.isinf(budget):
             room = np.minimum(room, np.floor((budget + SLACK) / np.maximum(longest, 1e-3)))
         counts = np.maximum(room, 1).astype(np.int64)
-        if math.isinf(budget) or len(self) > LAST_BLOCKS:
+        if math.isinf(budget) or max_padding is None or len(self) > LAST_BLOCKS:
             return counts
         # padding is a share of all padded seconds of an epoch, so no batch has more of it than this
         allowed = max_padding / (1.0 - max_padding) * float(self.lengths.sum()) + SLACK
@@ -129,11 +135,13 @@ def clips_of(
     augment: Sequence[Augmentation] = (),
     padded: Callable[[float], float] | None = None,
     limits: Limits | None = None,
+    grouped: bool = True,
 ) -> Clips:
     """The clips of a split. `count`: tokens of an utterance's label; it is asked about those that can decide."""
     durations = np.asarray(table.durations, dtype=np.float64)
     longest = limits.max_duration if limits is not None else math.inf
-    return Clips.of(durations, label_lengths(table, count), augment=augment, padded=padded, longest=longest)
+    made = Clips.of(durations, label_lengths(table, count), augment=augment, padded=padded, longest=longest)
+    return replace(made, grouped=grouped)
 
 
 FEW = 2000  # utterances whose labels are all counted: half a second

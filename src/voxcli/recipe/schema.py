@@ -215,6 +215,9 @@ class Train:
     """s of padded audio per device and step; one of this and per_device_train_batch_size has to be set."""
     per_device_train_batch_size: int | None = None
     """Utterances per device and step."""
+    group_by_length: bool | None = None
+    """Clips of similar length share a batch: little padding. Without it a batch holds clips of any length. None: yes,
+    but for classification, where length says something of the class and a batch would hold few of them."""
     gradient_accumulation_steps: int = 1
     """Batches per optimizer step; the gradient is the exact mean over all of them."""
     gradient_checkpointing: bool = False

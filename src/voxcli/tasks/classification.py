@@ -25,6 +25,7 @@ class ClassificationTask:
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "mean_average_precision")
     learns: ClassVar[str] = "label"
     transcripts: ClassVar[bool] = False
+    groups_by_length: ClassVar[bool] = False
     trained_with_adapter: ClassVar[tuple[str, ...]] = ("projector", "classifier")
 
     def features(self, utterance: Utterance, audio: np.ndarray, bundle: Bundle) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from math import inf
 
-from voxcli.api import Bundle, Limits, Split
+from voxcli.api import Bundle, Limits, Split, Task
 from voxcli.data.batches import DurationBatches, lengthened, padding_of
 from voxcli.data.corpus import Splits, load_splits
 from voxcli.data.filters import refused
@@ -16,6 +16,7 @@ from voxcli.data.table import Table
 from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.resolve import Recipe
+from voxcli.recipe.schema import Train
 
 
 def splits_of(
@@ -82,4 +83,11 @@ def batching_of(recipe: Recipe, limits: Limits, splits: Splits) -> DurationBatch
         seed=recipe.seed,
         padded=padding_of(recipe.model, limits),
         mix=mix_of(splits.train.origins, recipe.weights, seed=recipe.seed),
+        grouped=grouped(recipe.task, recipe.train),
     )
+
+
+def grouped(task: Task, train: Train) -> bool:
+    """Whether clips of similar length share a batch: by `[train] group_by_length`, else as the task wants it."""
+    asked = train.group_by_length
+    return bool(getattr(task, "groups_by_length", True)) if asked is None else asked

@@ -38,6 +38,8 @@ class PaddingWaste:
         if size is None or recipe.train.batch_duration is not None or len(context.data.used("train")) < 2:
             return
         batching = batching_of(recipe, limits, context.data.splits)
+        if not batching.grouped:  # on purpose
+            return
         padded = padding_of(recipe.model, limits)
         if padded is not None and padded(0.0) >= limits.max_duration:  # every clip fills a window: no batch is better
             return
