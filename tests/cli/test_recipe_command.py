@@ -218,7 +218,11 @@ def test_new_writes_a_recipe_that_checks(vox_project, corpora, folder, task, exp
     ("arguments", "code", "expected"),
     [
         ((), 2, "error: name a folder of data\n  = help: vox recipe new recordings/"),
-        (("labels", "--task", "seq2seq"), 1, "has no transcripts (audio in folders; 2 labels: no, yes), and the task seq2seq learns text"),
+        (
+            ("labels", "--task", "seq2seq"),
+            1,
+            "has no transcripts (audio in folders; 2 labels: no, yes), and the task seq2seq learns text",
+        ),
         (("nothing",), 1, "holds nothing that a data set reads"),
         (("gone",), 1, "there is no folder gone"),
         (("labels/yes/1.wav",), 1, "is no manifest"),
