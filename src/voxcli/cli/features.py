@@ -76,8 +76,9 @@ def features(
 ) -> int:
     """Write log-mel, MFCC, spectrograms or embeddings to a file.
 
-    To cluster, to plot or to feed a classifier of your own. vox itself trains on audio: a model computes its own input, and wav2vec 2.0, HuBERT, WavLM and their like take the
-    waveform as it is. A recording that cannot be read is named and left out; the exit code is then 1.
+    To cluster, to plot or to feed a classifier of your own. vox itself trains on audio: a model computes its own input,
+    and wav2vec 2.0, HuBERT, WavLM and their like take the waveform as it is. A recording that cannot be read is named
+    and left out; the exit code is then 1.
 
     \b
     vox features --list
