@@ -218,7 +218,7 @@ def test_a_plan_is_for_the_stage_that_needs_most(project: Project, monkeypatch: 
         searched.append((recipe.train.max_steps, search))
         return SimpleNamespace(total=100 - recipe.train.max_steps)
 
-    monkeypatch.setattr(stages, "predict_one", needs)
+    monkeypatch.setattr(stages.one, "predict", needs)
     recipe = resolve(project.path / "r.toml")
     device: Any = None
     part, totals, worst = stages.predict(recipe, device)
