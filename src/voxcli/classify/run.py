@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from voxcli.api import Classification
-from voxcli.audio.decode import read
 from voxcli.engines.transformers import TransformersEngine
 from voxcli.errors import DataError, ModelError, UsageError
 from voxcli.models.open import OpenModel
@@ -19,11 +17,9 @@ from voxcli.progress import NULL, Progress
 from voxcli.tasks.classification import classification
 from voxcli.tasks.classification_windows import aggregated, scored
 from voxcli.transcribe.inputs import Source
+from voxcli.transcribe.reading import groups
 
 LOOK_AHEAD = 120.0  # s of audio that are read together and share batches
-MAX_FILES = 256
-
-Read = tuple[Source, np.ndarray | DataError]
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ def classify(
     sources = list(sources)
     engine = TransformersEngine(model, batch_duration=batch_duration)
     with progress.task("classifying", total=len(sources), unit="files") as bar:
-        for group in _ahead(_groups(sources, engine.sampling_rate)):
+        for group in groups(sources, sampling_rate=engine.sampling_rate, look_ahead=LOOK_AHEAD):
             clips = [audio for _, audio in group if not isinstance(audio, DataError)]
             found: list[Any] = [None] * len(clips)
             if not by_window and clips:
@@ -129,38 +125,6 @@ def _above(found: Classification, threshold: float | None) -> Classification:
     return dataclasses.replace(found, chosen=())
 
 
-def _groups(sources: Iterable[Source], sampling_rate: int) -> Iterator[list[Read]]:
-    group: list[Read] = []
-    seconds = 0.0
-    for source in sources:
-        audio = _read(source, sampling_rate)
-        group.append((source, audio))
-        seconds += 0.0 if isinstance(audio, DataError) else len(audio) / sampling_rate
-        if seconds >= LOOK_AHEAD or len(group) >= MAX_FILES:
-            yield group
-            group, seconds = [], 0.0
-    if group:
-        yield group
-
-
-def _read(source: Source, sampling_rate: int) -> np.ndarray | DataError:
-    if source.audio is None:
-        return DataError(f"{source.name}: {source.problem}")
-    try:
-        return read(source.audio, sampling_rate=sampling_rate, name=source.name)
-    except DataError as error:
-        return error
-
-
 def _too_large(source: Source, duration: float) -> Result:
     problem = f"{source.name}: {duration:.1f} s of audio do not fit the memory, even alone"
     return Result(source, None, problem=problem, help="--window 10 (s), or a device with more memory")
-
-
-def _ahead(groups: Iterator[list[Read]]) -> Iterator[list[Read]]:
-    """Each group, while the next one is read in a thread."""
-    with ThreadPoolExecutor(1, thread_name_prefix="vox-read") as pool:
-        waiting = pool.submit(next, groups, None)
-        while (group := waiting.result()) is not None:
-            waiting = pool.submit(next, groups, None)
-            yield group
