@@ -167,7 +167,7 @@ def vox(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Fine-tune, score and run speech models from one recipe.
+    """Fine-tune, pre-train, diagnose and run speech and audio models from one recipe.
 
     The options below may stand before or after the command.
     """

@@ -12,6 +12,7 @@ import typer
 
 from voxcli.cli import console
 from voxcli.cli.evaluate import BatchDuration, Device
+from voxcli.cli.transcribe import Inputs, Model
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 log = logging.getLogger(__name__)
@@ -21,13 +22,8 @@ Aggregate = Literal["mean", "max"]
 
 
 def classify(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="FILE... | FOLDER | -", help="Audio; a folder with all below it; - is stdin.")
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="MODEL", help="A run, a folder or a hub id; by default the newest run."),
-    ] = None,
+    inputs: Inputs,
+    model: Model = None,
     top_k: Annotated[int, typer.Option("--top-k", min=0, help="How many classes to show; 0 shows all.")] = 5,
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Leave out classes less probable than this, 0 to 1.")

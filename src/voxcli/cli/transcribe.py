@@ -28,15 +28,18 @@ Format = Literal["txt", "srt", "vtt", "tsv", "json", "all"]
 Times = Literal["none", "segment", "word"]
 LongAudio = Literal["sequential", "windows"]
 
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="FILE... | FOLDER | -", help="Audio; a folder with all below it; - is stdin.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="MODEL", help="A run, a folder or a hub id; by default the newest run."),
+]
+
 
 def transcribe(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="FILE... | FOLDER | -", help="Audio; a folder with all below it; - is stdin.")
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="MODEL", help="A run, a folder or a hub id; by default the newest run."),
-    ] = None,
+    inputs: Inputs,
+    model: Model = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="What to write.")] = "txt",
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", "-o", metavar="DIR", help="Write files into this folder.")

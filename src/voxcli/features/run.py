@@ -60,6 +60,6 @@ def extract(
                 done.bins = made.shape[-1]
             bar.advance(1)
         if not done.recordings:
-            name, reason = done.problems[0] if done.problems else ("", "nothing was named")
-            raise DataError(f"none of {len(recordings)} recordings can be used; the first, {name}: {reason}")
+            reason = done.problems[0][1] if done.problems else "nothing was named"  # it begins with the file's name
+            raise DataError(f"none of {len(recordings)} recordings can be used; the first: {reason}")
     return done

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 class DecodingKeyWithoutEffect:
     """Beams, n-grams or a length for a CTC model; a length beyond the positions of the decoder.
 
-    Why: CTC takes the most probable class of each frame. `num_beams`, `no_repeat_ngram_size` and `max_new_tokens` are
-    for models that write token by token, and a recipe that sets them promises scores it does not have. A decoder cannot
-    write more tokens than it has positions: `max_new_tokens` is cut to that.
+    Why: `num_beams`, `no_repeat_ngram_size` and `max_new_tokens` are for models that write token by token, and a recipe
+    that sets them for CTC promises scores it does not have. How the frames of a CTC model are read is said by
+    `[decoder]`. A decoder cannot write more tokens than it has positions: `max_new_tokens` is cut to that.
 
-    Repair: remove the keys.
+    Repair: remove the keys; for a search over CTC frames `[decoder] type = "beam"`.
 
-    Sources: voxcli.tasks.ctc.CTCTask.predict; voxcli.tasks.whisper_decoding.options_of; arXiv 2212.04356 (448
+    Sources: voxcli.tasks.ctc_decoding; voxcli.tasks.whisper_decoding.options_of; arXiv 2212.04356 (448
     positions).
     """
 
@@ -37,7 +37,9 @@ class DecodingKeyWithoutEffect:
         evaluate = recipe.evaluate
         if recipe.task_name == "ctc":
             if names := asked(evaluate, "num_beams", "no_repeat_ngram_size", "max_new_tokens"):
-                yield without_effect("evaluate", names, "a CTC model is decoded frame by frame, without a search")
+                yield without_effect(
+                    "evaluate", names, 'how CTC frames are read is said by [decoder], for example type = "beam"'
+                )
             return
         if recipe.task_name != "seq2seq" or evaluate.max_new_tokens is None:
             return
