@@ -21,6 +21,7 @@ LAYERS = [
     {"recipe"},
     {"datasets", "augment", "models", "tasks", "decoders", "backends", "engines", "exporters", "doctor/checks"},
     {
+        "align",
         "audio",
         "text",
         "data",

@@ -255,6 +255,7 @@ class Task(Protocol):
 
     `candidates(table, limits, bundle) -> (rows,) bool` says of all rows of a `voxcli.data.table.Table` at once which
     `problem` may refuse; it is then asked about these only. Tokenizing a million transcripts takes minutes.
+    `align(bundle, batch, utterances)` says where the texts of a batch are spoken, for `vox align`.
     """
 
     metrics: ClassVar[tuple[str, ...]]

@@ -34,6 +34,7 @@ COMMANDS = {
     "data": ("voxcli.cli.data:app", "Count what a data set holds, and leave out what is wrong with it."),
     "train": ("voxcli.cli.train:train", "Train a model as a recipe says."),
     "evaluate": ("voxcli.cli.evaluate:evaluate", "Score a model on a data set."),
+    "align": ("voxcli.cli.align:align", "Find where each letter of a text is spoken."),
     "transcribe": ("voxcli.cli.transcribe:transcribe", "Turn audio files into text."),
     "classify": ("voxcli.cli.classify:classify", "Say what audio files are: their classes."),
     "features": ("voxcli.cli.features:features", "Write log-mel, MFCC, spectrograms or embeddings to a file."),

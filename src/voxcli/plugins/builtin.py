@@ -34,6 +34,12 @@ def vox_register(registry: ComponentRegistry) -> None:
     add(
         "augmentation", "spec-augment", "voxcli.augment.spec_augment:SpecAugment", summary="masks in time and frequency"
     )
+    add(
+        "augmentation",
+        "splice",
+        "voxcli.augment.splice:Splice",
+        summary="parts of several utterances in a row",
+    )
     add("augmentation", "mix", "voxcli.augment.mix:Mix", summary="another utterance under it, or after it")
     add(
         "augmentation",

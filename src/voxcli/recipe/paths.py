@@ -19,7 +19,7 @@ from typing import Any
 
 from voxcli.recipe.problems import Problems
 from voxcli.recipe.where import Key, Place, dotted, nearest
-from voxcli.sample import shipped
+from voxcli.sample import shipped_file
 
 NAMES = frozenset({"root", "path", "paths", "folder", "manifest", "checkpoint", "exclude"})
 MAYBE_REMOTE = frozenset({"checkpoint", "path", "paths"})
@@ -34,7 +34,7 @@ def located(
     for name, surely in _path_keys(cls, table):
         place = nearest(places, (*at, name)) or Place("default")
         values = table[name] if isinstance(table[name], list) else [table[name]]
-        where = [_locate(value, place.folder) or (shipped(value) if name == "checkpoint" else None) for value in values]
+        where = [_locate(value, place.folder) or shipped_file(name, value) for value in values]
         for value, path in zip(values, where, strict=True):
             if not value:
                 problems.add("R006", f'{dotted((*at, name))} is "", expected a path', None, (*at, name))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from voxcli.align.file import Alignment
     from voxcli.data.table import Table
 
 _ROUNDING = 1e-6  # s
@@ -134,6 +135,14 @@ class CTCTask:
 
         speak(bundle, decoding.language)
         return transcribe(self, bundle, audio, decoding)
+
+    def align(
+        self, bundle: Bundle, batch: Mapping[str, Any], utterances: Sequence[Utterance]
+    ) -> list[Alignment | None]:
+        """Where the texts of B utterances, collated to `batch`, are spoken; None where the model cannot write one."""
+        from voxcli.tasks.ctc_forced import alignments
+
+        return alignments(bundle, self.prepared(bundle, batch), batch, utterances)
 
     def problem(self, utterance: Utterance, limits: Limits, bundle: Bundle | None) -> str | None:
         """Audio shorter than the network's first layers need, or a label that does not fit the frames."""

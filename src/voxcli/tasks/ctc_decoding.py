@@ -36,6 +36,11 @@ def frames_of(bundle: Bundle, inputs: Mapping[str, Any], lengths: torch.Tensor, 
     """What the decoder needs of B clips; `lengths` (B,) are their frames."""
     if _decoder(decoding) is None:
         return list(ctc_greedy.frame_classes(bundle, inputs, lengths))
+    return [(certain,) for certain in log_probabilities(bundle, inputs, lengths)]
+
+
+def log_probabilities(bundle: Bundle, inputs: Mapping[str, Any], lengths: torch.Tensor) -> list[np.ndarray]:
+    """What the model thinks of B clips: log-probabilities (T, V) float32 each, T from `lengths` (B,)."""
     import torch
 
     model = bundle.model
@@ -43,7 +48,7 @@ def frames_of(bundle: Bundle, inputs: Mapping[str, Any], lengths: torch.Tensor, 
         dtype = unwrapped(model).dtype
         logits = model(**{k: v.to(dtype) if v.is_floating_point() else v for k, v in inputs.items()}).logits
         certain = torch.log_softmax(logits.float(), -1).cpu().numpy()
-    return [(certain[row, : int(length)],) for row, length in enumerate(lengths)]
+    return [certain[row, : int(length)] for row, length in enumerate(lengths)]
 
 
 def transcript_of(frames: Frames, bundle: Bundle, decoding: Decoding, duration: float) -> Transcript:
