@@ -27,9 +27,10 @@ def align(
 ) -> int:
     """Find where each letter of a text is spoken.
 
-    Of a CTC model, in each recording of a split. One line of JSON an utterance: id, text, score, and the tokens with begin and end in s. The texts go through the
-    model's own `[text]` rules. `[[augment]] type = "splice"` makes new sentences of it; the worst scores are texts that
-    their recording does not say. What cannot be aligned is named and left out; the exit code is then 1.
+    Of a CTC model, in each recording of a split. One line of JSON an utterance: id, text, score, and the tokens with
+    begin and end in s. The texts go through the model's own `[text]` rules. `[[augment]] type = "splice"` makes new
+    sentences of it; the worst scores are texts that their recording does not say. What cannot be aligned is named and
+    left out; the exit code is then 1.
 
     \b
     vox align runs/my-run --out alignment.jsonl
