@@ -39,9 +39,9 @@ def said(decoder: LanguageModel, log_probabilities: Any = DECIDES) -> str:
 
 def test_the_language_model_decides_where_the_frames_do_not(model: Path) -> None:
     assert said(LanguageModel(path=model)) == "the cat sat"
-    assert said(LanguageModel(path=model, alpha=0.0, unknown_word=0.0)) == "the cut sat"
+    assert said(LanguageModel(path=model, alpha=0.0, unknown_word=0.0, unknown_letter=0.0)) == "the cut sat"
     certain = frames(*"the ", "c", {"a": 0.001, "u": 0.99}, "t", *" sat")
-    assert said(LanguageModel(path=model, unknown_word=0.0), certain) == "the cut sat"
+    assert said(LanguageModel(path=model, unknown_word=0.0, unknown_letter=0.0), certain) == "the cut sat"
 
 
 def test_a_binary_model_and_a_compressed_one_are_the_same_model(model: Path, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_binary_model_and_a_compressed_one_are_the_same_model(model: Path, tmp
 
 def test_a_score_is_that_of_the_sentence(model: Path) -> None:
     """Token by token, as characters or as pieces, the same as KenLM of the whole."""
-    words = Words(opened(model), HotWords((), weight=0.0), alpha=0.7, beta=1.3, unknown_word=-4.0)
+    words = Words(opened(model), HotWords((), weight=0.0), alpha=0.7, beta=1.3, unknown_word=-4.0, unknown_letter=0.0)
     for text, unknown in (("the cat sat on the mat", 0), ("the zebra sat", 1), ("", 0)):
         whole = kenlm.Model(str(model)).score(text) * math.log(10) * 0.7 + 1.3 * len(text.split()) - 4.0 * unknown
         for pieces in (list(text), text.replace(" ", "\n ").split("\n") if text else []):
@@ -67,10 +67,20 @@ def test_a_score_is_that_of_the_sentence(model: Path) -> None:
 
 
 def test_a_word_that_cannot_become_a_known_one_costs_at_once(model: Path) -> None:
-    words = Words(opened(model), HotWords(("zeppelin",), weight=0.0), alpha=0.0, beta=0.0, unknown_word=-4.0)
+    words = Words(
+        opened(model), HotWords(("zeppelin",), weight=0.0), alpha=0.0, beta=0.0, unknown_word=-4.0, unknown_letter=0.0
+    )
     scores = [state.score for state in itertools.accumulate("caw", words.extend, initial=words.start())]
     assert scores == [0.0, 0.0, 0.0, -4.0]
     assert words.extend(words.start(), "zep").score == 0.0  # a hot word is a known one
+
+
+def test_each_letter_of_an_unknown_word_costs(model: Path) -> None:
+    words = Words(opened(model), HotWords((), weight=0.0), alpha=0.0, beta=0.0, unknown_word=-4.0, unknown_letter=-0.5)
+    at_once = words.extend(words.start(), "zebra")
+    assert at_once.score == pytest.approx(-4.0 - 5 * 0.5)
+    assert words.finish(at_once) == pytest.approx(-4.0 - 5 * 0.5)
+    assert words.finish(words.extend(words.start(), "the")) == pytest.approx(0.0)
 
 
 def test_hot_words_alone() -> None:
@@ -80,7 +90,9 @@ def test_hot_words_alone() -> None:
 
 
 def test_the_bonus_of_a_hot_phrase_is_taken_back_where_it_is_not_said() -> None:
-    words = Words(None, HotWords(("new york", "yak"), weight=6.0), alpha=1.0, beta=1.0, unknown_word=-9.0)
+    words = Words(
+        None, HotWords(("new york", "yak"), weight=6.0), alpha=1.0, beta=1.0, unknown_word=-9.0, unknown_letter=0.0
+    )
 
     def scores(text: str) -> list[float]:
         return [round(state.score, 3) for state in itertools.accumulate(text, words.extend, initial=words.start())]

@@ -26,8 +26,10 @@ class LanguageModel:
     """Weight of the language model's log-probability. More trusts it against the frames."""
     beta: float = 1.5
     """Added for each word (natural logarithm): a language model alone prefers few words."""
-    unknown_word: float = -10.0
+    unknown_word: float = -2.0
     """Added for each word that the model does not know (natural logarithm), as soon as no known word begins so."""
+    unknown_letter: float = -1.5
+    """Added for each letter of such a word: long ones are less likely to be a mishearing of a known one."""
     hot_words: tuple[str, ...] = ()
     """Words or phrases that are likely here: names, products. Spelt as the model writes."""
     hot_word_weight: float = 8.0
@@ -47,11 +49,10 @@ class LanguageModel:
             yield Finding("error", message, 'set path, or type = "beam" for a search without either')
         if self.alpha < 0:
             yield Finding("error", f"alpha is {self.alpha}, expected at least 0", None, path=("alpha",))
-        if self.unknown_word > 0:
-            message = (
-                f"unknown_word is {self.unknown_word}, expected at most 0: it would reward words that do not exist"
-            )
-            yield Finding("error", message, None, path=("unknown_word",))
+        for key in ("unknown_word", "unknown_letter"):
+            if (value := getattr(self, key)) > 0:
+                message = f"{key} is {value}, expected at most 0: it would reward words that do not exist"
+                yield Finding("error", message, None, path=(key,))
         for index, phrase in enumerate(self.hot_words):
             if not phrase.strip():
                 yield Finding("error", "a hot word is empty", None, path=("hot_words", index))
@@ -86,4 +87,5 @@ def _scorer(decoder: LanguageModel) -> Words:
         alpha=decoder.alpha,
         beta=decoder.beta,
         unknown_word=decoder.unknown_word,
+        unknown_letter=decoder.unknown_letter,
     )

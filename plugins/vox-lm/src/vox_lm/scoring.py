@@ -1,10 +1,11 @@
 """What a prefix is worth beyond its frames: log-probabilities of its words, a reward for each, hot words.
 
-    score = sum over whole words of (alpha * ln P(word | words before) + beta), and unknown_word for one not known
+    score = sum over whole words of (alpha * ln P(word | words before) + beta), and for one not known
+            unknown_word + unknown_letter * its letters
           + the bonuses of hot words
 
-A word that is not finished yet costs `unknown_word` as soon as no known word begins so; the language model is asked
-when it ends. Natural logarithms throughout; KenLM's are of base 10.
+A word that is not finished yet costs what an unknown one does as soon as no known word begins so; the language model is
+asked when it ends. Natural logarithms throughout; KenLM's are of base 10.
 """
 
 from __future__ import annotations
@@ -40,13 +41,21 @@ class Words:
     """Scores prefixes word by word; the scorer of `voxcli.decoders.search`."""
 
     def __init__(
-        self, model: NGrams | None, hot_words: HotWords, *, alpha: float, beta: float, unknown_word: float
+        self,
+        model: NGrams | None,
+        hot_words: HotWords,
+        *,
+        alpha: float,
+        beta: float,
+        unknown_word: float,
+        unknown_letter: float,
     ) -> None:
         self._model = model
         self._hot = hot_words
         self._alpha = alpha * _LN10
         self._beta = beta
-        self._unknown = unknown_word
+        self._unknown_word = unknown_word
+        self._unknown_letter = unknown_letter
 
     def start(self) -> Prefix:
         """The beginning of a sentence."""
@@ -70,7 +79,9 @@ class Words:
             new.word += character
             if self._model is not None and not new.strange:
                 new.strange = not (self._model.begins(new.word) or self._hot.begins(new.word))
-        new.score = new.settled + (self._unknown if new.strange else 0.0) + (new.hot.bonus if new.hot else 0.0)
+        new.score = (
+            new.settled + (self._unknown(new.word) if new.strange else 0.0) + (new.hot.bonus if new.hot else 0.0)
+        )
         return new
 
     def finish(self, state: Prefix) -> float:
@@ -84,6 +95,10 @@ class Words:
 
         return last.settled + self._alpha * float(self._model.model.BaseScore(last.context, "</s>", kenlm.State()))
 
+    def _unknown(self, word: str) -> float:
+        """What a word costs that the language model does not know."""
+        return self._unknown_word + self._unknown_letter * len(word)
+
     def _space(self, new: Prefix) -> None:
         """The word is finished, where there is one."""
         if not new.word:
@@ -96,6 +111,6 @@ class Words:
             context = kenlm.State()
             new.settled += self._alpha * float(self._model.model.BaseScore(new.context, new.word, context)) + self._beta
             if not (self._model.knows(new.word) or new.word in self._hot.words):
-                new.settled += self._unknown
+                new.settled += self._unknown(new.word)
             new.context = context
         new.word, new.strange = "", False
