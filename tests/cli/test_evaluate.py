@@ -44,6 +44,12 @@ def project(vox_project: Callable[..., Project]) -> Project:
     return made
 
 
+def test_scores_of_another_decoder_stand_beside_the_models_own(project: Project) -> None:
+    for decoder in ((), ("--decoder", "beam"), ("--decoder", "greedy")):
+        project.run("evaluate", "ctc", "--data", "data", *decoder).assert_ok()
+    assert {one.name for one in (project.path / "evaluation" / "ctc").iterdir()} == {"data-test", "data-test-beam"}
+
+
 def test_a_folder_with_a_manifest(project: Project) -> None:
     result = project.run("evaluate", "ctc", "--data", "data").assert_ok()
     lines = result.out.splitlines()

@@ -51,7 +51,7 @@ class Splice:
 
     alignment: Path
     """What `vox align` wrote of the training split; `sample-speech` is that of the shipped prompts."""
-    p: float = 0.35
+    p: float = 0.5
     """Share of the training utterances that are replaced. Much more, and words are forgotten for their parts."""
     words: tuple[int, int] = (1, 3)
     """How many words a part holds, drawn from this range."""

@@ -85,6 +85,10 @@ def evaluate(
         evaluate_classes(opened, model, of, split, baseline=baseline, out=out, json=json, settings=settings)
         return
     decoding = with_decoder(changed(opened.decoding, language, task, num_beams, max_new_tokens), decoder)
+    if (
+        output_dir is None and decoding.decoder != opened.decoding.decoder
+    ):  # beside the scores of the model's own decoder
+        out = out.with_name(f"{out.name}-{(decoding.decoder or {'type': 'greedy'})['type']}")
     table, notes = split_of(of, split, text=opened.text, progress=progress)
     for note in notes:
         say(note)
