@@ -26,6 +26,8 @@ install: $(INSTALLED) ## make the environment in .venv and install voxcli into i
 quickstart: $(INSTALLED) ## train on real speech, score, transcribe: five minutes on two cores
 	$(BIN)/vox train quickstart --resume
 	$(BIN)/vox evaluate runs/quickstart --baseline sample-model --split test --worst 5 --examples 12
+	$(BIN)/vox lm build quickstart --out runs/quickstart/words.arpa
+	$(BIN)/vox evaluate runs/quickstart --decoder lm --decoder path=runs/quickstart/words.arpa --decoder alpha=0.6 --worst 5
 	$(BIN)/vox transcribe $(HELD_OUT) --model runs/quickstart
 	@echo
 	@echo 'Now yours: $(BIN)/vox transcribe your.wav --model runs/quickstart'

@@ -23,6 +23,7 @@ The package in reading order:
     decoders    CTC frames -> text: greedy, beam, or a plugin's
     train       the run: loading, folder, checkpoints, stages, averages, guard
     backends    the training loop
+    align       checkpoint + split -> where in its recording each letter of a text is spoken
     evaluate    checkpoint + split -> scores and a file with every utterance
     engines     audio -> transcript
     transcribe  files, folders, stdin -> txt, srt, vtt, tsv, json
