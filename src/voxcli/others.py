@@ -20,5 +20,5 @@ class Others(Protocol):
         ...
 
     def audio(self, row: int) -> np.ndarray:
-        """Its samples (N,) at the model's rate. Raises `VoxError` where they cannot be read."""
+        """Its samples (N,) at the model's rate, not to be written to. Raises `VoxError` where they cannot be read."""
         ...

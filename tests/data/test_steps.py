@@ -180,3 +180,24 @@ def test_mixing_needs_a_split_that_can_be_read_in_any_order(table: Table) -> Non
     assert len(others) == 10
     assert len(others.audio(3)) == RATE // 2 + 300
     assert others.utterance(3).duration == pytest.approx(len(others.audio(3)) / RATE)
+
+
+def test_what_was_read_is_kept_and_cannot_be_changed(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxcli.data import others as module
+
+    read: list[str] = []
+    real = module.read_utterance
+    monkeypatch.setattr(module, "read_utterance", lambda one, rate: read.append(one.id) or real(one, rate))
+    monkeypatch.setattr(module, "_HEARD", module.WeakKeyDictionary())
+    first = OthersOf(table, RATE).audio(3)
+    assert np.array_equal(OthersOf(table, RATE).audio(3), first)  # the loader of another epoch
+    assert len(read) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 1.0
+    assert len(OthersOf(table, RATE // 2).audio(3)) < len(first)
+    monkeypatch.setattr(module, "KEPT", 2 * len(first))
+    for row in range(len(table)):
+        OthersOf(table, RATE).audio(row)
+    before = len(read)
+    OthersOf(table, RATE).audio(0)
+    assert len(read) == before + 1  # given up for later ones
