@@ -15,7 +15,7 @@ from voxcli.sample import SPEECH
 
 @config
 class SampleSpeech:
-    """`type = "sample-speech"`: about 20 minutes of English prompts, 16 kHz. Takes no keys."""
+    """`type = "sample-speech"`: about 16 minutes of English prompts, 16 kHz. Takes no keys."""
 
     def utterances(self, split: Split) -> Iterator[Utterance]:
         """The prompts of a split, in the manifest's order."""
