@@ -34,6 +34,7 @@ def test_a_line_says_what_was_written(tmp_path: Path) -> None:
         ("{", "line 1 is no alignment"),
         ('{"id": "a", "text": "hi", "score": 0}', "line 1 is no alignment"),
         ('{"id": "a", "text": "ho", "score": 0, "tokens": [["h", 0, 1], ["i", 1, 2]]}', "do not say the text 'ho'"),
+        ('{"id": "a", "text": "", "score": 0, "tokens": []}', "do not say the text ''"),
         ('{"id": "a", "text": "hi", "score": 0, "tokens": [["h", 1, 2], ["i", 0, 1]]}', "run backwards"),
     ],
 )

@@ -139,6 +139,14 @@ def test_a_clip_too_short_for_two_parts_stays(tmp_path: Path) -> None:
     assert np.array_equal(audio, split.audio(0))
 
 
+def test_a_script_without_spaces(tmp_path: Path) -> None:
+    split = Split("bcdefghijklm", "nopqrstuvwxyz")
+    splice = Splice(alignment=aligned(tmp_path / "a.jsonl", split), words=(2, 4), inside=0.0, separator="")
+    texts = {spliced(splice, split, seed=seed)[1].text or "" for seed in range(10)}
+    assert len(texts) > 5
+    assert not any(" " in text for text in texts)
+
+
 def test_other_languages_are_left_alone(tmp_path: Path) -> None:
     split = Split(*TEXTS, language="en")
     split.rows[1:] = [one.replace(language="fr") for one in split.rows[1:]]

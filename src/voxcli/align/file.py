@@ -70,7 +70,7 @@ def _parsed(line: str, where: str) -> Alignment:
         one = Alignment(str(row["id"]), str(row["text"]), tokens, float(row["score"]))
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{where} is no alignment ({type(error).__name__}: {error})", help=HELP) from error
-    if "".join(token.text for token in tokens) != one.text:
+    if not tokens or "".join(token.text for token in tokens) != one.text:
         raise DataError(f"{where}: the tokens do not say the text {one.text!r}", help=HELP)
     if any(token.end < token.start for token in tokens) or any(
         late.start < early.start for early, late in itertools.pairwise(tokens)

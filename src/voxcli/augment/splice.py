@@ -54,7 +54,7 @@ class Splice:
     p: float = 0.5
     """Share of the training utterances that are replaced. Much more, and words are forgotten for their parts."""
     words: tuple[int, int] = (1, 3)
-    """How many words a part holds, drawn from this range."""
+    """How many words a part holds, drawn from this range; characters, where `separator` is empty."""
     inside: float = 0.5
     """Share of the parts' ends that are cut inside a word, two to four letters from its end. 0: whole words only."""
     separator: str = " "
@@ -115,7 +115,7 @@ class Splice:
 
     def _letters(self, found: Alignment, rng: np.random.Generator) -> tuple[int, int, bool, bool]:
         """Which tokens a part takes, [first, last), and whether either end is inside a word."""
-        starts = _starts(found)
+        starts = _starts(found) if self.separator else list(range(len(found.tokens)))
         count = min(draws.count(self.words, rng), len(starts))
         word = int(rng.integers(len(starts)))
         first = starts[word]
