@@ -79,7 +79,7 @@ def more(source: Path, chosen: list[dict[str, str]]) -> list[dict[str, str]]:
         rows = [row for row in csv.DictReader(file) if row["path"] not in taken]
     found = []
     for row in rows:
-        words = re.sub(r"(?<!\d)\d(?!\d)", lambda digit: DIGITS[int(digit.group())], row["text"])
+        words = re.sub(r"\b\d\b", lambda digit: DIGITS[int(digit.group())], row["text"])
         row = {**row, "text": words, "split": "train", "path": str(Path(row["path"]).with_suffix(".opus"))}
         if LETTERS.fullmatch(words) and 0.5 <= float(row["duration"]) <= LONGEST_MORE and said(row) not in held_out:
             found.append(row)

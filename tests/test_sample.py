@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import pytest
 
@@ -48,3 +49,8 @@ def test_the_quickstart_begins_and_its_model_transcribes(vox_project) -> None:  
     result = project.run("transcribe", str(SPEECH / "audio" / "vm-newpassword.flac"), "--model", "runs/quickstart")
     result.assert_ok()
     assert len(result.out.split()) > 2
+
+
+def test_digits_are_words_where_they_stand_alone() -> None:
+    """Not within a word: "3D" would become "threeD"."""
+    assert not [row["text"] for row in rows() if re.search(r"\d|[a-z][A-Z]", row["text"])]

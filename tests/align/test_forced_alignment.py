@@ -107,6 +107,14 @@ def test_what_cannot_be_aligned_is_named(project: Project) -> None:
     assert len(read(project.path / "a.jsonl")) == 1
 
 
+def test_nothing_is_written_where_nothing_can_be_aligned(project: Project) -> None:
+    project.speech("data", splits={"test": 2}, texts=["über"])
+    result = project.run("align", "sample-model", "--data", "data", "--split", "test")
+    assert result.code == 1
+    assert "none of the 2 utterances could be aligned, the first because: the model cannot write its text" in result.err
+    assert list(project.path.glob("*.jsonl*")) == []
+
+
 def test_the_shipped_alignment_is_of_the_shipped_prompts() -> None:
     """Of the training split alone, with the texts that the quickstart's [text] rules make."""
     import csv

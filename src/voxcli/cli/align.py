@@ -10,7 +10,7 @@ import typer
 from voxcli.api import Split
 from voxcli.cli import console
 from voxcli.cli.evaluate import BatchDuration, Data, Device, Model
-from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
+from voxcli.errors import EXIT_FAILED, EXIT_OK, DataError, UsageError
 
 
 def align(
@@ -54,7 +54,7 @@ def align(
     skipped: list[tuple[str, str]] = []
     found = run(opened, table, batch_duration=batch_duration, skipped=skipped, progress=progress)
     if not found:
-        raise UsageError(
+        raise DataError(
             f"none of the {len(table)} utterances could be aligned, the first because: {skipped[0][1]}",
             help="a model that learned this language and this spelling",
         )
