@@ -1,6 +1,6 @@
 """Alignments as a file: one JSON object a line, an utterance each.
 
-    {"id": "audio/added.flac", "text": "added", "score": -0.021, "tokens": [["a", 0.08, 0.12], ["d", 0.16, 0.2], ...]}
+    {"id": "audio/activated.flac", "text": "activated", "score": -0.072, "tokens": [["a", 0.118, 0.158], ...]}
 
 `tokens` are the text's in order, spaces and all: what it says, where it begins and where it ends, s. Joined they are
 `text`. `score` is the mean natural log-probability of a frame: near 0 where the recording says the text.
