@@ -31,7 +31,7 @@ TYPES = {"string": "text", "number": "number", "integer": "whole number", "boole
 
 def main() -> None:
     """Renew every page."""
-    for page in sorted(DOCS.glob("*.md")):
+    for page in sorted(DOCS.rglob("*.md")):
         before = page.read_text(encoding="utf-8")
         after = renewed(before)
         if after != before:

@@ -31,7 +31,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 BASE: dict[str, Any] = {
     "data": [{"type": "manifest", "path": "speech/manifest.csv"}],
@@ -297,7 +297,9 @@ def _headings(page: Path) -> set[str]:
 def test_every_page_can_be_found() -> None:
     index = ROOT / "docs" / "index.md"
     listed = {link.target for link in links() if link.page == index}
-    assert {page.name for page in PAGES[1:]} - {"index.md"} <= listed
+    plugins = index.parent / "plugins" / "index.md"
+    listed |= {f"plugins/{link.target}" for link in links() if link.page == plugins}
+    assert {page.relative_to(index.parent).as_posix() for page in PAGES[1:]} - {"index.md"} <= listed
 
 
 # ---------------------------------------------------------------------------------------------------------------- keys

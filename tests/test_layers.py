@@ -16,7 +16,7 @@ import voxcli
 
 PACKAGE = Path(voxcli.__file__).parent
 LAYERS = [
-    {"errors", "alphabet", "api", "findings", "others", "predictions", "progress", "sample"},
+    {"errors", "alphabet", "api", "findings", "others", "predictions", "progress", "protocols", "sample"},
     {"plugins"},
     {"recipe"},
     {"datasets", "augment", "models", "tasks", "decoders", "backends", "engines", "exporters", "doctor/checks"},

@@ -53,13 +53,12 @@ def _bullet(text: str) -> str:
 
 def show_list(found: Sequence[Entry], *, json: bool) -> None:
     """All checks, a line each."""
-    from voxcli.cli.plugins import table
 
     if json:
         console.write_json([listed(one) for one in found])
         return
     rows = [(one.code, one.name, one.about, f"{one.distribution} {one.version}".rstrip(), one.summary) for one in found]
-    console.write(table(("code", "name", "about", "from", ""), rows))
+    console.write(console.table(("code", "name", "about", "from", ""), rows))
 
 
 def listed(one: Entry) -> dict[str, Any]:

@@ -61,7 +61,6 @@ def show(recipe: Source, overrides: Overrides = None, json: Json = False) -> Non
 @app.command("list")
 def list_(json: Json = False) -> None:
     """List the recipes and presets that voxcli brings."""
-    from voxcli.cli.plugins import table
     from voxcli.recipe.shipped import shipped
 
     found = shipped()
@@ -69,7 +68,7 @@ def list_(json: Json = False) -> None:
         rows = [{"kind": one.kind, "name": one.name, "summary": one.summary(), "path": str(one.path)} for one in found]
         console.write_json(rows)
         return
-    console.write(table(("kind", "name", ""), [(one.kind, one.name, one.summary()) for one in found]))
+    console.write(console.table(("kind", "name", ""), [(one.kind, one.name, one.summary()) for one in found]))
 
 
 @app.command()

@@ -64,7 +64,6 @@ def suggest(
         ]
         console.write_json({"device": device, "usable": usable, "suggestions": rows})
         return
-    from voxcli.cli.plugins import table
 
     shown = [one for one in found if one.fits][:limit]
     if not shown:
@@ -78,7 +77,7 @@ def suggest(
         (str(place), one.known.name, one.method.name, f"{one.known.parameters:.0f}", f"{one.memory / GIB:.1f}")
         for place, one in enumerate(shown, start=1)
     ]
-    console.write(table(header, rows_shown))
+    console.write(console.table(header, rows_shown))
     for place, one in enumerate(shown, start=1):
         console.write(f"\n{place}  {one.known.name}")
         for reason in one.reasons:

@@ -13,15 +13,7 @@ from voxcli.plugins.clashes import clashes
 if TYPE_CHECKING:
     from voxcli.plugins.manager import Manager
 
-app = typer.Typer(help="Show what is installed, and what is broken.", no_args_is_help=True)
 
-
-@app.callback()
-def plugins() -> None:
-    """Show what is installed, and what is broken."""
-
-
-@app.command("list")
 def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List components and plugins, with their state."""
     from voxcli.plugins.manager import manager
@@ -52,12 +44,12 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     if json:
         console.write_json({"components": components, "plugins": states, "problems": problems})
         return
-    console.write(table(("kind", "name", "from", ""), _rows(components)))
+    console.write(console.table(("kind", "name", "from", ""), _rows(components)))
     rows = [
         (str(one["name"]), f"{one['distribution']} {one['version']}", one["state"], _seconds(one["import_seconds"]))
         for one in states
     ]
-    console.write("\n" + table(("plugin", "from", "state", "import"), rows))
+    console.write("\n" + console.table(("plugin", "from", "state", "import"), rows))
     for one in states:
         if one["reason"]:
             console.write(f"\n{one['name']} is {one['state']}: {one['reason']}")
@@ -89,10 +81,3 @@ def _problems(loaded: Manager) -> list[str]:
 
 def _seconds(value: Any) -> str:
     return f"{1000 * value:.0f} ms"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, never cut."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
-    return "\n".join(line.rstrip() for line in lines)

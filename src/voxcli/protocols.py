@@ -1,0 +1,210 @@
+"""The contract of each kind of component, as Protocols: what the core asks of it, with shapes, units and errors.
+
+A component need not inherit from them; it has the methods. `voxcli.api` offers all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import numpy as np
+    import torch
+
+    from voxcli.alphabet import Alphabet, Emission
+    from voxcli.api import Bundle, Corpus, Decoding, Limits, Split, Utterance
+    from voxcli.predictions import Transcript
+    from voxcli.train.run import Run
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Where utterances come from. Optional beyond the method below:
+
+    `fingerprint(split) -> str` is a hash of all that decides `utterances(split)`, cheaper than listing them; the index
+    of durations is kept under it. `splits_present() -> tuple[Split, ...]` says which splits exist without listing
+    them; without it each split is asked for and may be empty. `columns(split) -> Iterator[pyarrow.RecordBatch]` yields
+    the same utterances as `utterances`, many at a time: columns id, audio (a path), offset, duration, text, label,
+    speaker, language; it may raise `NotImplementedError` at any point, and the utterances are then listed one by one.
+    `live: bool` and `stream(split)` are for what is read without being listed, see `voxcli.datasets.live.Live`.
+    """
+
+    def utterances(self, split: Split) -> Iterator[Utterance]:
+        """The utterances of a split in a fixed order, without reading audio. A split that does not exist is empty.
+
+        Raises `DataError` for a source that cannot be read at all; a single bad row is yielded or skipped with a
+        warning by `logging`, never raised.
+        """
+        ...
+
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """A change of training audio. The core applies it with probability `p`, in the recipe's order. Optional beyond the
+    methods below: `shortest(duration) -> float`, the shortest that a clip of `duration` s can become; without it a clip
+    counts as never shortened. `idle(sampling_rate) -> str | None` says why its keys change nothing, where they do not.
+    `scales_time: ClassVar[bool]` is True where a change of length is one of speed: times of segments then follow.
+    `blend(utterance, audio, sampling_rate, rng, others) -> (audio, utterance)` is called instead where it is there: it
+    may play other utterances of the training split (`Others`) and may change the text.
+    """
+
+    p: float
+
+    def __call__(self, audio: np.ndarray, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
+        """Audio (N,) -> (M,), float32. All randomness is drawn from `rng`, so that a resumed run repeats itself."""
+        ...
+
+    def longest(self, duration: float) -> float:
+        """The longest a clip of `duration` s can become, s."""
+        ...
+
+
+@runtime_checkable
+class ModelFamily(Protocol):
+    """Architectures that are loaded, limited and adapted in one way. Its fields are the keys of `[model]`."""
+
+    task: ClassVar[str]
+    """Name of the task that trains it, for example "ctc"."""
+
+    def limits(self) -> Limits:
+        """What the model can take. Reads config.json at most, never weights. Raises `ModelError`."""
+        ...
+
+    def build(self, corpus: Corpus, **loading: Any) -> Bundle:
+        """Load or initialise the model. `loading` goes to `from_pretrained`: dtype, device_map, quantization_config.
+
+        Raises `ModelError` where the checkpoint is missing or of another architecture.
+        """
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is learned: features, batches, the loss, predictions and their scores. Optional beyond what is below:
+    `trained_with_adapter: ClassVar[tuple[str, ...]]` names the layers that `[adapter]` trains whole and never
+    quantises, because they are new or belong to the labels: `("lm_head",)`, `("projector", "classifier")`. The last
+    part of a layer's name counts; what a model does not have is passed over; `modules_to_save` overrides them.
+
+    A task that has more to say of a step than its loss (codevector perplexity, share masked) names it in
+    `figures: ClassVar[tuple[str, ...]]` and has `measured_loss(bundle, batch) -> (sum, count, values)`: as `loss`, and
+    values of shape (len(figures), 2), float32, the sum and the weight of each figure, without gradient. They are added
+    up over the batches and processes of a step, divided, and logged under their names beside the loss; in evaluation
+    likewise, and `metrics` may name them. `before_step(bundle, step, total_steps)` is called before each optimizer
+    step, with the number of steps taken, for what follows a schedule of its own (a temperature).
+
+    A task that draws what it makes of a clip (masks, crops) has `drawn_features(utterance, audio, bundle, rng)`, which
+    is called instead of `features`; `rng` follows from seed, epoch (0 in evaluation) and utterance. `transcripts:
+    ClassVar[bool]` is False where utterances without text are of use. A loss that does not add up over batches has
+    `overview(bundle, batch) -> (values,)`, float32, without gradient: their sum over all batches and processes of a
+    step is there as `batch["overview"]` when the step's losses are asked for, unless one batch is all of it.
+
+    `groups_by_length = False`: batches hold clips of any length unless the recipe asks otherwise.
+
+    A task that classifies has `learns: ClassVar[str] = "label"`: utterances without a label are left out; and
+    `reference(utterance, bundle) -> tuple[str, ...]`, the labels that hold of an utterance.
+
+    `candidates(table, limits, bundle) -> (rows,) bool` says of all rows of a `voxcli.data.table.Table` at once which
+    `problem` may refuse; it is then asked about these only. Tokenizing a million transcripts takes minutes.
+    `align(bundle, batch, utterances)` says where the texts of a batch are spoken, for `vox align`.
+    """
+
+    metrics: ClassVar[tuple[str, ...]]
+    """Names that `[evaluate] metrics` may hold, in the default order."""
+
+    def features(self, utterance: Utterance, audio: np.ndarray, bundle: Bundle) -> dict[str, Any]:
+        """Audio (N,) at the model's rate and its transcript -> one item. Runs in worker processes without the model."""
+        ...
+
+    def collate(self, items: Sequence[dict[str, Any]], bundle: Bundle) -> dict[str, Any]:
+        """Items -> one padded batch of tensors. Runs in worker processes without the model."""
+        ...
+
+    def loss(self, bundle: Bundle, batch: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The *sum* of the losses and the *count* it is divided by, both scalars; the sum carries the gradient.
+
+        Sum and count, so that accumulated and distributed steps give exactly the mean of the whole batch.
+        `bundle.model` may be wrapped (DistributedDataParallel, torch.compile); it has to be called, not reached into.
+        """
+        ...
+
+    def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> Sequence[Any]:
+        """B transcripts or classifications (`Prediction`), in the batch's order.
+
+        Nothing the size of the logits outlives the call.
+        """
+        ...
+
+    def transcribe(self, bundle: Bundle, audio: np.ndarray, decoding: Decoding) -> Any:
+        """The `Prediction` for one recording of any length, shape (N,) at the model's rate."""
+        ...
+
+    def problem(self, utterance: Utterance, limits: Limits, bundle: Bundle | None) -> str | None:
+        """Why an utterance cannot be trained on (label too long, too few frames), or None."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """The training loop. Its fields are the keys of `[backend]`."""
+
+    supports: ClassVar[frozenset[str]]
+    """Keys of `[train]` it honours. A recipe that sets another one is refused."""
+
+    def fit(self, run: Run) -> None:
+        """Train until the run's end, an interruption (`KeyboardInterrupt` after a checkpoint) or a `TrainingError`."""
+        ...
+
+
+class Engine(Protocol):
+    """A runtime that turns audio into text."""
+
+    sampling_rate: int
+    decoding: Decoding
+    """How text is produced unless the command line says otherwise: the checkpoint's own."""
+
+    @classmethod
+    def open(cls, name: str | Path, *, device: str | None = None, batch_duration: float = 120.0) -> Self:
+        """Load what `--model` names: a run, a checkpoint, a folder in the engine's own format, a hub id.
+
+        `batch_duration` is how many s of padded audio may share a batch. Raises `ModelError`.
+        """
+        ...
+
+    def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> Sequence[Transcript | None]:
+        """Several recordings of any length, each (N,) at `sampling_rate`, in order; None: does not fit the memory."""
+        ...
+
+
+class Decoder(Protocol):
+    """Turns the frames of a CTC model into tokens. Its fields are the keys of `[decoder]`. Optional beyond the method:
+    `check(alphabet)`, called before anything is decoded, raises `DataError` where it does not fit the model."""
+
+    def decode(self, log_probabilities: np.ndarray, alphabet: Alphabet) -> Sequence[Emission]:
+        """Natural log-probabilities (T, V) of a recording, float32 -> its tokens in order, without blanks."""
+        ...
+
+
+class Exporter(Protocol):
+    """Turns a checkpoint into another format. Its fields are the KEY=VALUE of `vox export`. Optional beyond the method:
+    `ordinary: ClassVar[bool]` is True where voxcli opens the result; it is then compared with the checkpoint, as
+    exactly as the field `dtype` allows, before it is kept."""
+
+    def export(self, checkpoint: Path, out: Path) -> Path:
+        """Write into the empty folder `out` and return it; it takes its final name afterwards. Raises `ModelError`."""
+        ...
+
+
+KINDS = ("dataset", "augmentation", "model", "task", "backend", "decoder", "engine", "exporter", "check")
+"""The kinds of component a plugin can register."""
+
+
+class ComponentRegistry(Protocol):
+    """What `vox_register` receives."""
+
+    def add(self, kind: str, name: str, target: str, *, summary: str = "") -> None:
+        """Offer a component: `target` is "module:Class" and is imported when a recipe asks for it."""
+        ...
