@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from voxcli.plugins.installed import found as FOUND
+
 # Tiny models gain nothing from threads, and threads of several test processes wait for each other: 55 s instead of 2 s
 # for one test on two cores. Set before torch is imported, and inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -136,13 +138,35 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
 
 
+FIRST_PARTY = frozenset(path.parent.name for path in Path(__file__).parents[1].glob("plugins/*/pyproject.toml"))
+
+
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the distributions of plugins/, which are installed beside voxcli: what is tested here is voxcli alone."""
-    from voxcli.plugins import manager
+    """Without the distributions of plugins/, which are installed beside voxcli: what is tested here is voxcli alone.
 
-    found = manager.entry_points
-    monkeypatch.setattr(manager, "entry_points", lambda **of: [one for one in found(**of) if one.value != "vox_lm"])
+    Tests of more than that ask for `first_party`.
+    """
+    from voxcli.plugins import discovery, installed
+
+    monkeypatch.setattr(
+        discovery, "PATIENCE", 30.0
+    )  # s: a second is not enough where other tests keep the machine busy
+    monkeypatch.setattr(
+        installed, "found", lambda scans: [one for one in FOUND(scans) if one.distribution not in FIRST_PARTY]
+    )
+
+
+@pytest.fixture
+def first_party(_alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With the distributions of plugins/."""
+    from voxcli.plugins import installed
+    from voxcli.plugins.manager import forget
+
+    monkeypatch.setattr(installed, "found", FOUND)
+    forget()
+    yield
+    forget()
 
 
 GOOD = """

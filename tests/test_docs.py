@@ -23,7 +23,6 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -108,7 +107,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("block", parameters(blocks("toml")))
-def test_a_recipe_resolves(block: Block, folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_resolves(block: Block, folder: Any, first_party: None) -> None:
     from voxcli.plugins.manager import use_files
     from voxcli.recipe.render import toml
     from voxcli.recipe.resolve import resolve
@@ -117,7 +116,6 @@ def test_a_recipe_resolves(block: Block, folder: Any, monkeypatch: pytest.Monkey
     tables = tomllib.loads(block.text)
     if block.file and block.file.endswith("pyproject.toml"):
         return
-    monkeypatch.setattr("voxcli.plugins.manager.entry_points", entry_points)  # pages tell of vox-lm too
     use_files(sorted(path.glob("vox_*.py")))
     recipe = path / (block.file or "block.toml")
     recipe.write_text(block.text if _whole(tables) else toml(_completed(tables)), encoding="utf-8")
@@ -215,12 +213,7 @@ def _commands_in(line: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("command", parameters(commands()))
-def test_a_command_exists_with_its_options(command: Command, folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voxcli.plugins.manager import manager
-
-    if list(command.arguments[:1]) == ["lm"]:  # of the plugin vox-lm
-        monkeypatch.setattr("voxcli.plugins.manager.entry_points", entry_points)
-        manager.cache_clear()
+def test_a_command_exists_with_its_options(command: Command, folder: Any, first_party: None) -> None:
     folder(command.block.page)
     parsed = _parsed(list(command.arguments))
     for override in parsed.get("overrides") or ():

@@ -16,7 +16,7 @@ import voxcli
 
 PACKAGE = Path(voxcli.__file__).parent
 LAYERS = [
-    {"errors", "alphabet", "api", "findings", "others", "predictions", "progress", "protocols", "sample"},
+    {"errors", "alphabet", "api", "findings", "folders", "others", "predictions", "progress", "protocols", "sample"},
     {"plugins"},
     {"recipe"},
     {"datasets", "augment", "models", "tasks", "decoders", "backends", "engines", "exporters", "doctor/checks"},
@@ -38,7 +38,7 @@ LAYERS = [
         "suggest",
         "survey",
     },
-    {"cli", "testing", "testing_models", "__main__"},
+    {"checkpoints", "cli", "contract", "testing", "testing_audio", "testing_models", "__main__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 COMPONENTS = 3

@@ -38,6 +38,12 @@ def test_what_needs_no_library_imports_none(arguments):
     assert loaded(HEAVY, *arguments) == []
 
 
+def test_the_metadata_of_what_is_installed_are_read_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOX_CACHE", str(tmp_path))
+    assert loaded(("importlib.metadata",), "--help") == ["importlib.metadata"]
+    assert loaded(("importlib.metadata", "tomllib"), "--help") == []
+
+
 @pytest.mark.parametrize("arguments", [["recipe", "--help"], ["recipe", "check", "--help"], ["recipe", "list"]])
 def test_help_of_a_command_imports_no_library(arguments):
     assert loaded(HEAVY, *arguments) == []

@@ -49,3 +49,11 @@ def test_a_snapshot_that_differs_says_how_to_renew_it(snapshot, monkeypatch):
     monkeypatch.delenv("VOX_UPDATE_SNAPSHOTS", raising=False)
     with pytest.raises(AssertionError, match="VOX_UPDATE_SNAPSHOTS=1"):
         snapshot("text", "there_is_none.txt")
+
+
+def test_speech_with_labels_says_them(speech_folder):
+    folder = speech_folder(labels=["no", "yes"], splits={"train": 4})
+    with (folder / "manifest.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["no", "yes"] * 2
+    assert [row["text"] for row in rows] == ["no", "yes"] * 2

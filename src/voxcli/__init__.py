@@ -33,6 +33,7 @@ The package in reading order:
     memory      a setup and a batch -> the bytes of its step, without the device
     suggest     a task, a language, hours, a GPU -> checkpoints to begin with
     doctor      a machine, a recipe, data, a run, a model -> what is wrong and what to change
+    contract    a plugin -> its components tried for real, and what breaks their contracts
     cli         the `vox` command: one file a sub-command
 """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from voxcli.alphabet import Alphabet, Emission
     from voxcli.api import Bundle, Corpus, Decoding, Limits, Split, Utterance
-    from voxcli.predictions import Transcript
+    from voxcli.predictions import Prediction
     from voxcli.train.run import Run
 
 
@@ -107,6 +107,9 @@ class Task(Protocol):
     A task that classifies has `learns: ClassVar[str] = "label"`: utterances without a label are left out; and
     `reference(utterance, bundle) -> tuple[str, ...]`, the labels that hold of an utterance.
 
+    `next_commands: ClassVar[tuple[str, ...]]` is what `vox train` says at its end instead of `vox evaluate` and
+    `vox transcribe`: lines with `{run}` and `{data}`, the run's folder and the recipe.
+
     `candidates(table, limits, bundle) -> (rows,) bool` says of all rows of a `voxcli.data.table.Table` at once which
     `problem` may refuse; it is then asked about these only. Tokenizing a million transcripts takes minutes.
     `align(bundle, batch, utterances)` says where the texts of a batch are spoken, for `vox align`.
@@ -149,7 +152,21 @@ class Task(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """The training loop. Its fields are the keys of `[backend]`."""
+    """The training loop. Its fields are the keys of `[backend]`. Optional beyond the method: `check(train)`, called
+    before anything is loaded, raises `RecipeError` for values of `[train]` that it does not have.
+
+    A backend that starts processes of its own, here or on other machines, has
+    `launch(job: voxcli.train.launching.Job, *, progress: Progress) -> list[dict] | None`. `vox train` calls it in the
+    process that a person started, which then builds no model. Each process it starts either runs `job.command` or
+    calls `job.run()`, with `RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `MASTER_ADDR` and `MASTER_PORT` set: a process with
+    `RANK` trains with `fit` and launches nothing, whoever started it. `launch` returns what `job.run` returned in
+    process 0, for `vox train` to report, or None where the processes have printed it themselves (`job.command` does). It
+    raises the `VoxError` of a process, `KeyboardInterrupt` where the run was interrupted after a checkpoint, and
+    `SystemExit(code)` where a process has said itself why it failed. It ends all processes in every case. Beside it:
+    `world`, the number of processes it starts, for `--dry-run`; `storage: Path | None`, where run folders are made
+    instead of ./runs; `free_on_resume: ClassVar[frozenset[str]]`, its keys that say where and not what, which may
+    differ when a run is resumed.
+    """
 
     supports: ClassVar[frozenset[str]]
     """Keys of `[train]` it honours. A recipe that sets another one is refused."""
@@ -160,7 +177,17 @@ class Backend(Protocol):
 
 
 class Engine(Protocol):
-    """A runtime that turns audio into text."""
+    """A runtime that turns audio into text, or into classes. Optional beyond what is below:
+
+    `exporter: ClassVar[str]` names the exporter that makes what it opens: a run, a checkpoint or a transformers model
+    is then exported before `open` is called, once, and `open` gets that folder. `opens(folder) -> bool`, a class or
+    static method, says whether a folder is in the engine's own format already; what `vox export` wrote says so itself.
+
+    `options: ClassVar[type]` is a `config` class whose fields are the KEY=VALUE of `--engine-option`; `open` then has
+    the keyword `options` and gets an instance of it (None: its defaults).
+
+    An engine that runs the network alone and leaves the rest to the task shows what it runs as `model`, an
+    `OpenModel` of `voxcli.checkpoints`: `vox classify` can then cut windows (`--window`, `--by-window`) itself."""
 
     sampling_rate: int
     decoding: Decoding
@@ -174,8 +201,11 @@ class Engine(Protocol):
         """
         ...
 
-    def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> Sequence[Transcript | None]:
-        """Several recordings of any length, each (N,) at `sampling_rate`, in order; None: does not fit the memory."""
+    def transcribe_batch(self, audio: Sequence[np.ndarray], decoding: Decoding) -> Sequence[Prediction | None]:
+        """Several recordings of any length, each (N,) at `sampling_rate`, in order; None: does not fit the memory.
+
+        A `Transcript` each; a `Classification` where the model classifies.
+        """
         ...
 
 
@@ -191,7 +221,10 @@ class Decoder(Protocol):
 class Exporter(Protocol):
     """Turns a checkpoint into another format. Its fields are the KEY=VALUE of `vox export`. Optional beyond the method:
     `ordinary: ClassVar[bool]` is True where voxcli opens the result; it is then compared with the checkpoint, as
-    exactly as the field `dtype` allows, before it is kept."""
+    exactly as the field `dtype` allows, before it is kept. `engine: ClassVar[str]` names the engine that runs it:
+    checkpoint and folder then decode the same utterances, each by its own engine, and what says otherwise is not kept
+    (word error rate by more than half a point or one word, classes of more than 1 % or one utterance). The core adds
+    vox.json to such a folder. `repair: str` is what a person may try where that fails: "quantization=float32"."""
 
     def export(self, checkpoint: Path, out: Path) -> Path:
         """Write into the empty folder `out` and return it; it takes its final name afterwards. Raises `ModelError`."""
@@ -207,4 +240,8 @@ class ComponentRegistry(Protocol):
 
     def add(self, kind: str, name: str, target: str, *, summary: str = "") -> None:
         """Offer a component: `target` is "module:Class" and is imported when a recipe asks for it."""
+        ...
+
+    def known(self, kind: str, name: str, distribution: str) -> None:
+        """Say that another distribution brings a component: a recipe that names it is told what to install."""
         ...

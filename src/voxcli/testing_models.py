@@ -3,7 +3,7 @@
     checkpoint = tiny_whisper(tmp_path / "whisper")      # a byte-level vocabulary, 99 languages, windows of 3 s
     checkpoint = tiny_ctc(tmp_path / "ctc", architecture="wav2vec2")
 
-Both take well under a second, need no network, and load with `from_pretrained`.
+Each takes well under a second, needs no network, and loads with `from_pretrained`.
 """
 
 from __future__ import annotations
@@ -193,4 +193,56 @@ def tiny_classifier(
     with quietly():
         made.from_config(config).save_pretrained(folder)
         feature_extractor(None, config).save_pretrained(folder)
+    return folder
+
+
+def tiny_pretraining(folder: Path, *, seed: int = 0, **sizes: Any) -> Path:
+    """Write a wav2vec 2.0 of two layers with its quantiser, as pre-training leaves it, and its feature extractor.
+
+    `sizes` overrides keys of its config. Returns the folder.
+    """
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForPreTraining
+
+    layers = {"hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 2 * HIDDEN}
+    stack = {"conv_dim": (HIDDEN,) * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+    norm = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "layerdrop": 0.0}
+    codes = {"codevector_dim": 8, "proj_codevector_dim": 8, "num_codevectors_per_group": 6}
+    config = Wav2Vec2Config(**{**layers, **stack, **norm, **codes, **sizes})
+    torch.manual_seed(seed)
+    with quietly():
+        Wav2Vec2ForPreTraining(config).save_pretrained(folder)
+        Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
+    return folder
+
+
+def tiny_text_model(folder: Path, kind: str = "bart", *, characters: str | None = None, **sizes: Any) -> Path:
+    """Write a text model of one layer and its tokenizer: bytes, or one token for each of some characters.
+
+    The decoder of a model of type encoder-decoder. `kind` is any that AutoModelForCausalLM knows: "bart", "gpt2" …;
+    `sizes` overrides keys of its config. Returns the folder.
+    """
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    special = ["<pad>", "<s>", "</s>", "<unk>"]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet()) if characters is None else [*characters]
+    vocabulary = {token: number for number, token in enumerate([*special, *letters])}
+    raw = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    if characters is None:
+        raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    names = dict(zip(("pad_token", "bos_token", "eos_token", "unk_token"), special, strict=True))
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    bart = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_layers": 1}
+    bart |= {"d_model": 16, "decoder_attention_heads": 2, "decoder_ffn_dim": 16}
+    usual = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    width = {"bart": bart, "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2}}.get(kind, usual)
+    config = AutoConfig.for_model(
+        kind, **{"vocab_size": len(vocabulary), "max_position_embeddings": 48, **tokens, **width, **sizes}
+    )
+    torch.manual_seed(0)
+    with quietly():
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+        PreTrainedTokenizerFast(tokenizer_object=raw, **names).save_pretrained(folder)
     return folder

@@ -143,7 +143,7 @@ def test_a_name_of_vox_cannot_be_taken(project):
 
 def test_a_command_that_cannot_be_built_is_named_and_left_out(project):
     result = project.run("--plugin", "more.py", "--help").assert_ok()
-    assert "a command of vox_plugin_more cannot be used" in result.err
+    assert "a command of plugin more cannot be used" in result.err
 
 
 @pytest.mark.parametrize(

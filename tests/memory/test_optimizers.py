@@ -51,8 +51,9 @@ def _two_steps(make: Callable[[torch.nn.Module], Any]) -> tuple[list[int], int, 
     return peaks, alive + (int(made.curve[-1]) if len(made.curve) else 0), optimizer
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "weight_decay"), [*((name, 0.1) for name in NAMES), ("adamw_torch", 0.0), ("sgd", 0.0)]
+)
 @pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")
 def test_as_much_as_the_real_one_on_the_cpu(name: str, weight_decay: float) -> None:
     train = Train(optim=name, weight_decay=weight_decay)

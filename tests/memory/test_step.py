@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,20 @@ def test_evaluation_is_predicted(whisper: str, beams: int) -> None:
     real = count_evaluation(setup, Shape(3, 2.0, 20), decoding)
     assert predicted.total == pytest.approx(real.total, rel=0.02)
     assert predicted.phase == "decoding"
+
+
+def test_an_evaluation_that_makes_no_text_is_its_loss_alone(whisper: str) -> None:
+    @config
+    class LossAlone(Seq2Seq):
+        """A task of a plugin whose metrics are figures of its loss: nothing is decoded, though the model could."""
+
+        metrics = ("share",)
+        figures = ("share",)
+
+    setup, decoding = replace(_whisper(whisper), task=LossAlone()), Decoding(num_beams=3)
+    predicted = trace_evaluation(setup, Shape(3, 2.0, 20), decoding, training=False)
+    assert predicted.total == pytest.approx(count_evaluation(setup, Shape(3, 2.0, 20), decoding).total, rel=0.02)
+    assert predicted.total < trace_evaluation(_whisper(whisper), Shape(3, 2.0, 20), decoding, training=False).total
 
 
 def test_evaluation_within_training_keeps_gradients_and_states(whisper: str) -> None:

@@ -15,42 +15,14 @@ from transformers import AutoModel, SpeechEncoderDecoderModel
 
 from voxcli.api import Bundle, Corpus, Decoding, Utterance
 from voxcli.errors import ModelError
-from voxcli.models.checkpoint import quietly
 from voxcli.models.encoder_decoder import EncoderDecoder
 from voxcli.tasks.seq2seq import Seq2Seq
 from voxcli.testing import Project, write_speech
-from voxcli.testing_models import tiny_ctc
+from voxcli.testing_models import tiny_ctc, tiny_text_model
 from voxcli.train.loading import save_pretrained
 
 TASK = Seq2Seq()
 CORPUS = Corpus(characters=" abc", labels=(), n_utterances=4, duration=4.0)
-
-
-def tiny_text_model(folder: Path, kind: str = "bart", *, characters: str | None = None, **sizes: Any) -> Path:
-    """Write a text model of one layer and its tokenizer: bytes, or one token for each of some characters."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
-
-    special = ["<pad>", "<s>", "</s>", "<unk>"]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet()) if characters is None else [*characters]
-    vocabulary = {token: number for number, token in enumerate([*special, *letters])}
-    raw = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
-    if characters is None:
-        raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    names = dict(zip(("pad_token", "bos_token", "eos_token", "unk_token"), special, strict=True))
-    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
-    bart = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_layers": 1}
-    bart |= {"d_model": 16, "decoder_attention_heads": 2, "decoder_ffn_dim": 16}
-    usual = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    width = {"bart": bart, "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2}}.get(kind, usual)
-    config = AutoConfig.for_model(
-        kind, **{"vocab_size": len(vocabulary), "max_position_embeddings": 48, **tokens, **width, **sizes}
-    )
-    torch.manual_seed(0)
-    with quietly():
-        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-        PreTrainedTokenizerFast(tokenizer_object=raw, **names).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-import textwrap
 
 import pytest
+from distributions import distribute
 
 
 @pytest.fixture
@@ -15,14 +17,9 @@ def install(tmp_path, monkeypatch):
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
 
-    def make(distribution, version, modules):
-        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        points = "\n".join(f"{module.removeprefix('vox_')} = {module}" for module in modules)
-        (info / "entry_points.txt").write_text(f"[voxcli]\n{points}\n")
-        for module, source in modules.items():
-            (site / f"{module}.py").write_text(textwrap.dedent(source))
+    def make(distribution, version, modules, **metadata):
+        distribute(site, distribution, version, modules, **metadata)
+        for module in modules:
             monkeypatch.delitem(sys.modules, module, raising=False)
         return site
 
@@ -48,6 +45,29 @@ TONES = '''
     def vox_register(registry):
         registry.add("dataset", "tones", "{module}:Tones", summary="tones of one pitch")
     '''
+
+
+@pytest.fixture(scope="module")
+def vox(tmp_path_factory):
+    """`vox(site, *arguments, **variables)`: a command in a process of its own, with the plugins of a folder."""
+    home = tmp_path_factory.mktemp("home")
+
+    def environment(site, **variables):
+        made = {**os.environ, "PYTHONPATH": str(site), "NO_COLOR": "1", "VOX_CONFIG": str(home / "config")}
+        made |= {"VOX_CACHE": str(home / "cache"), "PYTHONDONTWRITEBYTECODE": "1"} | variables
+        made.pop("VOX_DISABLE_PLUGINS", None)
+        return made
+
+    def run(site, *arguments, code=0, **variables):
+        command = [sys.executable, "-P", "-m", "voxcli", *arguments]
+        environ = environment(site, **variables)
+        done = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=home, timeout=120)
+        assert done.returncode == code, done.stderr
+        return done
+
+    run.environment = environment
+    run.home = home
+    return run
 
 
 @pytest.fixture

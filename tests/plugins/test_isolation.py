@@ -62,6 +62,11 @@ def test_a_broken_plugin_is_named_and_every_command_goes_on(vox_project, install
     install("vox-tones", "1.2", {"vox_tones": tones("vox_tones")})
     project = vox_project({"r.toml": good, "recordings/.keep": ""})
 
+    assert project.run("recipe", "check", "r.toml").assert_ok().err == ""  # nothing of a plugin is asked for
+    checked = project.run("recipe", "check", "r.toml", 'data=[{type = "tones"}]').assert_ok()
+    assert f"warning: plugin bad (vox-bad 0.3) is broken: {reason}" in checked.err
+    assert project.run("recipe", "check", "r.toml", 'data=[{type = "tones"}]').assert_ok().err == ""  # said once
+
     listed = json.loads(project.run("plugins", "list", "--json").assert_ok().out)
     state = {one["name"]: one for one in listed["plugins"]}
     assert (state["bad"]["state"], state["bad"]["version"], state["bad"]["distribution"]) == (
@@ -76,9 +81,6 @@ def test_a_broken_plugin_is_named_and_every_command_goes_on(vox_project, install
     assert "half" not in names
 
     assert f"bad is broken: {reason}" in project.run("plugins", "list").assert_ok().out
-    checked = project.run("recipe", "check", "r.toml").assert_ok()
-    assert "warning: plugin bad 0.3 is broken: " in checked.err
-    project.run("recipe", "check", "r.toml", 'data=[{type = "tones"}]').assert_ok()
     project.run("recipe", "list").assert_ok()
     project.run("--help").assert_ok()
 
@@ -159,14 +161,14 @@ def test_a_listener_that_raises_is_named_once_and_the_others_go_on(install, capl
     install("vox-a", "1.0", {"vox_a": template.format(action="raise ValueError(step)")})
     install("vox-b", "1.0", {"vox_b": template.format(action="pass")})
     manager = Manager()
-    manager.load_installed()
+    manager.wait()
     for step in (1, 2):
         manager.call("vox_run_log", run=None, step=step, metrics={})
     manager.call("vox_run_end", run=None, error=None)
     seen = {one.name: one.module.seen for one in manager.plugins}
     assert seen == {"a": [1], "b": [1, 2, "end"]}
     assert [record.getMessage() for record in caplog.records] == [
-        "plugin vox-a:a raised in vox_run_log and is switched off: ValueError: 1"
+        "plugin a (vox-a 1.0) raised in vox_run_log and is switched off: ValueError: 1"
     ]
 
 
@@ -191,7 +193,8 @@ def test_a_command_hook_that_raises_costs_only_its_commands(vox_project, install
     project = vox_project()
     shown = project.run("--help").assert_ok()
     assert "Commands of plugins:\n  hello  Greet.\n" in shown.out
-    assert "raised in vox_commands and is switched off: ValueError: no" in shown.err
+    assert "warning: plugin a (vox-a 1.0): vox_commands fails: ValueError: no" in shown.err
+    assert project.run("--help").assert_ok().err == ""
     assert project.run("hello").assert_ok().out == "hello\n"
 
 

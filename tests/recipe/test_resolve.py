@@ -183,8 +183,8 @@ def test_a_component_that_cannot_be_imported_is_named(recipe, good, fakes, monke
 def test_a_known_package_is_named(recipe, monkeypatch):
     from voxcli.plugins import known
 
-    monkeypatch.setitem(known._KNOWN, ("augmentation", "codec"), "vox-codec")
-    assert "`pip install vox-codec` brings" in problems(recipe(), 'augment=[{type = "codec"}]')
+    monkeypatch.setattr(known, "shipped", lambda: {("augmentation", "codec"): ("vox-codec",)})
+    assert "`vox plugins install vox-codec` brings" in problems(recipe(), 'augment=[{type = "codec"}]')
 
 
 def test_paths_are_relative_to_the_recipe_and_then_to_the_working_directory(recipe, good, tmp_path):

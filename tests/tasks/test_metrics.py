@@ -5,7 +5,7 @@ import pytest
 from voxcli.errors import UsageError
 from voxcli.tasks.classification import ClassificationTask
 from voxcli.tasks.ctc import CTCTask
-from voxcli.tasks.metrics import METRICS, character_error_rate, direction, metric, word_error_rate
+from voxcli.tasks.metrics import METRICS, character_error_rate, direction, metric, metric_of, word_error_rate
 from voxcli.tasks.seq2seq import Seq2Seq
 
 
@@ -37,3 +37,14 @@ def test_errors_go_down_and_accuracies_go_up() -> None:
 def test_each_prediction_has_its_reference() -> None:
     with pytest.raises(ValueError, match="2 predictions, 1 references"):
         word_error_rate(["a", "b"], ["a"])
+
+
+def test_a_figure_of_a_plugins_task_is_a_metric_of_which_less_is_better() -> None:
+    class Speaking:
+        figures = ("mel_distance",)
+
+    known = metric_of(Speaking(), "mel_distance")
+    assert (known.compute, known.higher_is_better) == (None, False)
+    assert metric_of(Speaking(), "wer") is METRICS["wer"]
+    with pytest.raises(UsageError, match="no metric is called 'mel'"):
+        metric_of(Speaking(), "mel")

@@ -209,8 +209,15 @@ def assert_same(calm: Run, shaken: Run, *, exactly: bool = False) -> None:
             torch.testing.assert_close(mine[name], weight, rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize(("model", "place"), [("ctc", "forward"), ("ctc", "backward"), ("whisper", "backward")])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("backend", "model", "place"),
+    [
+        ("accelerate", "ctc", "forward"),
+        ("accelerate", "whisper", "backward"),
+        ("transformers", "ctc", "backward"),
+        ("transformers", "whisper", "forward"),
+    ],
+)
 def test_a_batch_that_does_not_fit_is_taken_in_halves(
     runs: Callable[..., Runs], backend: str, model: str, place: str
 ) -> None:
@@ -300,8 +307,7 @@ def test_an_optimizer_that_never_fits_ends_the_run_with_the_repair(runs: Callabl
     assert Run(made.project.path, "r").losses == []
 
 
-@pytest.mark.parametrize("model", ["ctc", "whisper"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("backend", "model"), [("accelerate", "whisper"), ("transformers", "ctc")])
 def test_an_evaluation_goes_on_in_halves(runs: Callable[..., Runs], backend: str, model: str) -> None:
     made = runs(model, backend)
     calm = made.calm()

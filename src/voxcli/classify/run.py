@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from voxcli.api import Classification
+from voxcli.api import Classification, Engine
 from voxcli.engines.transformers import TransformersEngine
 from voxcli.errors import DataError, ModelError, UsageError
 from voxcli.models.open import OpenModel
@@ -43,6 +43,24 @@ class Result:
     help: str | None = None
 
 
+def model_of(engine: Engine, name: str, asked: Mapping[str, object]) -> OpenModel | None:
+    """The model behind an engine called `name`, which hears windows as well as recordings; None where it shows none.
+
+    An engine shows it as `model`. Without it the engine's own classes of whole recordings are all there is: `asked` is
+    what the command line wants beyond them, by the option's name. Raises `UsageError` where that is anything.
+    """
+    model = getattr(engine, "model", None)
+    if isinstance(model, OpenModel):
+        return model
+    wanted = [option for option, value in asked.items() if value]
+    if wanted:
+        raise UsageError(
+            f"the engine '{name}' hears whole recordings: {', '.join(wanted)} cannot be asked of it",
+            help="leave it out, or --engine transformers",
+        )
+    return None
+
+
 def adjusted(
     model: OpenModel,
     *,
@@ -72,7 +90,7 @@ def adjusted(
 
 def classify(
     sources: Iterable[Source],
-    model: OpenModel,
+    model: OpenModel | Engine,
     *,
     by_window: bool = False,
     threshold: float | None = None,
@@ -81,28 +99,36 @@ def classify(
 ) -> Iterator[Result]:
     """Classify recordings, in order. One that cannot be read has a result with its problem; the others go on.
 
-    `by_window`: say the classes of each window too. `threshold`: a class below it does not count as chosen.
+    `by_window`: say the classes of each window too; an engine that shows no model (`model_of`) cannot. `threshold`: a
+    class below it does not count as chosen. Raises `ModelError` for an engine whose model writes text.
     """
     sources = list(sources)
-    engine = TransformersEngine(model, batch_duration=batch_duration)
+    engine: Engine = model if not isinstance(model, OpenModel) else _engine(model, batch_duration)
     with progress.task("classifying", total=len(sources), unit="files") as bar:
         for group in groups(sources, sampling_rate=engine.sampling_rate, look_ahead=LOOK_AHEAD):
             clips = [audio for _, audio in group if not isinstance(audio, DataError)]
             found: list[Any] = [None] * len(clips)
             if not by_window and clips:
-                found = list(engine.transcribe_batch(clips, model.decoding))
+                found = list(engine.transcribe_batch(clips, engine.decoding))
             rest = iter(found)
             for source, audio in group:
                 if isinstance(audio, DataError):
                     yield Result(source, None, problem=audio.message, help=audio.help)
-                elif by_window:
+                elif by_window and isinstance(model, OpenModel):
                     next(rest)
                     yield _in_windows(source, audio, model, threshold)
                 elif (one := next(rest)) is None:
                     yield _too_large(source, len(audio) / engine.sampling_rate)
+                elif not isinstance(one, Classification):
+                    raise ModelError("this model writes text: it has no classes", help="vox transcribe, same --model")
                 else:
                     yield Result(source, _above(one, threshold))
                 bar.advance(1)
+
+
+def _engine(model: OpenModel, batch_duration: float) -> Engine:
+    made: Engine = TransformersEngine(model, batch_duration=batch_duration)
+    return made
 
 
 def _in_windows(source: Source, audio: np.ndarray, model: OpenModel, threshold: float | None) -> Result:

@@ -1,12 +1,13 @@
 """The `vox` command: the table of its commands, and the one place that turns an error into text and an exit code.
 
 A command's module is imported when the command runs or its help is asked, so that `vox --help` costs no imports.
-Commands of plugins (`vox_commands`) are loaded for `vox --help` and for a name that is not in the table.
+Commands of plugins (`vox_commands`) are known from the index of plugins; one that is asked for imports its plugin.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import importlib
 import json
 import logging
@@ -14,14 +15,18 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import voxcli
 from voxcli.cli import console
-from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, RecipeError, VoxError
+from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, RecipeError, UsageError, VoxError
+from voxcli.plugins.commands import SETTINGS, command_of
+
+if TYPE_CHECKING:
+    from voxcli.plugins.manager import Plugin
 
 log = logging.getLogger(__name__)
 
@@ -44,73 +49,70 @@ COMMANDS = {
 }
 """name -> (where it lives, its line in `vox --help`)"""
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-GLOBAL_FLAGS = ("--verbose", "-v", "-vv", "--quiet", "-q")
-
-
-def command_of(name: str, target: Any, **settings: Any) -> Any:
-    """The command that a function, or a `typer.Typer` of several, stands for."""
-    if isinstance(target, typer.Typer):
-        target.info.context_settings = SETTINGS
-        target.rich_markup_mode = None
-        command = typer.main.get_group(target)
-    else:
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name, context_settings=SETTINGS, **settings)(target)
-        command = typer.main.get_command(app)  # type: ignore[assignment]
-    command.name = name
-    return command
+GLOBAL_FLAGS = ("--verbose", "-v", "-vv", "--quiet", "-q", "--locked")
 
 
 class Commands(TyperGroup):
-    """The group `vox`: its commands are looked up in `COMMANDS`, then among those of plugins."""
+    """The group `vox`: its commands are looked up in `COMMANDS`, then among those that plugins add."""
 
-    _of_plugins: dict[str, Any] | None = None
+    _of_plugins: dict[str, tuple[str, Plugin]] | None = None
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*COMMANDS, *self.of_plugins()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            return self.of_plugins().get(cmd_name)
+            return self._of_plugin(cmd_name)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         return command_of(cmd_name, getattr(importlib.import_module(module), attribute))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        self.commands = dict.fromkeys(COMMANDS) | self.of_plugins() if args[0] not in COMMANDS else {}
-        return super().resolve_command(ctx, args)  # `commands` is what close matches are taken from
+        self.commands = {}
+        if args[0] not in COMMANDS and self._of_plugin(args[0]) is None:
+            _say_who_brings(args[0])
+            names: dict[str, Any] = dict.fromkeys([*COMMANDS, *self.of_plugins()])
+            self.commands = names  # what close matches are taken from
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
         if found := self.of_plugins():
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in found.items()])
+                formatter.write_dl([(name, help) for name, (help, _) in found.items()])
 
-    def of_plugins(self) -> dict[str, Any]:
-        """Commands that plugins add. One that cannot be built is named in a warning and left out."""
+    def of_plugins(self) -> dict[str, tuple[str, Plugin]]:
+        """name -> (its line of help, its plugin): no installed plugin is imported for it."""
         if self._of_plugins is None:
             from voxcli.plugins.manager import manager
 
-            added = typer.Typer()
-            manager().call("vox_commands", app=added)
             self._of_plugins = {}
-            for info in [*added.registered_commands, *added.registered_groups]:
-                self._keep(info)
+            for name, (help, plugin) in manager().commands().items():
+                if name in COMMANDS:
+                    log.warning("%s adds a command '%s', which is a name of vox itself: left out", plugin.title, name)
+                else:
+                    self._of_plugins[name] = help, plugin
         return self._of_plugins
 
-    def _keep(self, info: Any) -> None:
-        target = getattr(info, "typer_instance", None) or info.callback
-        where = getattr(target, "__module__", None) or "a plugin"
-        try:
-            of_group = getattr(getattr(target, "info", None), "name", None)
-            name = info.name or of_group or target.__name__.replace("_", "-")
-            if name in COMMANDS:
-                log.warning("%s adds a command '%s', which is a name of vox itself: left out", where, name)
-                return
-            self._of_plugins[name] = command_of(name, target)  # type: ignore[index]
-        except Exception as error:  # third-party code: its failure must not cost other commands
-            log.warning("a command of %s cannot be used: %s: %s", where, type(error).__name__, error)
+    @functools.cache  # noqa: B019  one group a process
+    def _of_plugin(self, name: str) -> Any:
+        """The command of a plugin, which is imported now; None where no plugin adds it."""
+        from voxcli.plugins.manager import manager
+
+        if name not in self.of_plugins():
+            manager().complete(thorough=True)
+            self._of_plugins = None
+        found = self.of_plugins().get(name)
+        return manager().command(name, found[1]) if found is not None else None
+
+
+def _say_who_brings(name: str) -> None:
+    """Raise `UsageError` where a package is known to bring the command."""
+    from voxcli.plugins.known import COMMAND, distributions_of, repair
+    from voxcli.plugins.manager import manager
+
+    if distributions_of(COMMAND, name, manager().plugins):
+        raise UsageError(f"there is no command '{name}' here", help=repair(COMMAND, name, manager().plugins))
 
 
 def _version(asked: bool) -> None:
@@ -124,7 +126,16 @@ def _plugins(paths: list[Path] | None) -> None:
     if paths:
         from voxcli.plugins.manager import use_files
 
-        use_files(paths)
+        use_files(paths, console.say)
+
+
+def _locked(context: typer.Context, source: str | None) -> None:
+    """Before any plugin is imported. The lock may be that of a run which the command line, `context.obj`, names."""
+    if source is not None and context.obj is not None:
+        from voxcli.cli.locked import lock_for
+        from voxcli.plugins import locking
+
+        locking.use(Path(source).expanduser() if source else lock_for(context.obj))
 
 
 def _verbose(times: int) -> None:
@@ -146,6 +157,17 @@ def vox(
             callback=_plugins,
             is_eager=True,
             help="Load a one-off plugin file; repeatable.",
+        ),
+    ] = None,
+    locked: Annotated[
+        str | None,
+        typer.Option(
+            "--locked",
+            metavar="[=FILE]",
+            callback=_locked,
+            is_eager=True,
+            show_default=False,
+            help="Run no plugin but those of the run, of vox-plugins.lock or of FILE.",
         ),
     ] = None,
     verbose: Annotated[
@@ -198,14 +220,19 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     while rest and rest[0].startswith("-") and rest[0] != "--":
         (plugins if rest[0].startswith("--plugin") else flags).extend(_option(rest))
     if rest and rest[0] not in COMMANDS:
-        return [*plugins, *flags, *rest]
+        return [*plugins, *_valued(flags), *rest]
     kept: list[str] = []
     while rest and rest[0] != "--":
         if rest[0].startswith("--plugin"):
             plugins += _option(rest)
         else:
-            (flags if rest[0] in GLOBAL_FLAGS else kept).append(rest.pop(0))
-    return [*plugins, *flags, *kept, *rest]
+            (flags if rest[0].partition("=")[0] in GLOBAL_FLAGS else kept).append(rest.pop(0))
+    return [*plugins, *_valued(flags), *kept, *rest]
+
+
+def _valued(flags: list[str]) -> list[str]:
+    """`--locked` without a file takes an empty one, so that the parser does not take the next word for it."""
+    return ["--locked=" if flag == "--locked" else flag for flag in flags]
 
 
 def _option(rest: list[str]) -> list[str]:
@@ -240,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     try:
-        result = _group()(hoisted(given), prog_name="vox", standalone_mode=False)
+        result = _group()(hoisted(given), prog_name="vox", standalone_mode=False, obj=given)
         sys.stdout.flush()
     except typer.Abort:
         return EXIT_FAILED

@@ -6,14 +6,19 @@ import json as json_module
 import logging
 import sys
 import time
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from voxcli.cli import console
 from voxcli.cli.evaluate import BatchDuration, Device
-from voxcli.cli.transcribe import Inputs, Model
+from voxcli.cli.transcribe import Engine, EngineOptions, Inputs, Model, opened_by
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from voxcli import api
+    from voxcli.models.open import OpenModel
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,8 @@ def classify(
     format: Annotated[Format, typer.Option("--format", "-f", help="What to write.")] = "txt",
     batch_duration: BatchDuration = 120.0,
     device: Device = None,
+    engine: Engine = None,
+    engine_option: EngineOptions = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json: an object a file and line.")] = False,
 ) -> int:
     """Say what audio files are: their classes.
@@ -54,6 +61,7 @@ def classify(
     vox classify bark.wav --model runs/animals
     vox classify recordings/ --top-k 1 --format tsv
     vox classify night.flac --window 2 --by-window --threshold 0.8
+    vox classify recordings/ --model runs/animals --engine onnx
     """
     from voxcli.transcribe.default import newest_run
     from voxcli.transcribe.inputs import find
@@ -72,13 +80,15 @@ def classify(
     console.say(f"loading {model}")
     from voxcli.classify.run import adjusted
     from voxcli.classify.run import classify as run
-    from voxcli.models.open import open_model
+    from voxcli.models.open import OpenModel
 
-    opened = open_model(str(model), device=device)
-    opened = adjusted(opened, window=window, stride=stride, aggregate=aggregate, threshold=threshold)
+    asked = {"--window": window, "--stride": stride, "--aggregate": aggregate, "--by-window": by_window}
+    opened = _opened(engine, engine_option or [], str(model), asked=asked, device=device, batch_duration=batch_duration)
+    if isinstance(opened, OpenModel):
+        opened = adjusted(opened, window=window, stride=stride, aggregate=aggregate, threshold=threshold)
+        names = opened.bundle.processor.labels.names
+        console.say(f"{len(names)} classes: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}")
     report.begin()
-    names = opened.bundle.processor.labels.names
-    console.say(f"{len(names)} classes: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}")
     for result in run(
         sources,
         opened,
@@ -89,6 +99,31 @@ def classify(
     ):
         report.add(result)
     return report.end()
+
+
+def _opened(
+    engine: str | None,
+    options: Sequence[str],
+    model: str,
+    *,
+    asked: Mapping[str, object],
+    device: str | None,
+    batch_duration: float,
+) -> OpenModel | api.Engine:
+    """The model, also that behind an engine of a plugin; or the engine, where it shows none."""
+    from voxcli.export.origin import DEFAULT, engine_of
+
+    name = engine or engine_of(model)
+    if name == DEFAULT:
+        from voxcli.models.open import open_model
+
+        if options:
+            raise UsageError(f"the engine '{name}' takes no options", help="leave --engine-option out")
+        return open_model(model, device=device)
+    runtime = opened_by(name, options, model, device=device, batch_duration=batch_duration)
+    from voxcli.classify.run import model_of
+
+    return model_of(runtime, name, asked) or runtime
 
 
 def _check(threshold: float | None, window: float | None, stride: float | None) -> None:

@@ -46,12 +46,14 @@ def export(
     """Write a trained model in another format, and prove that it is the same model.
 
     `merged` is an ordinary transformers folder: an adapter is merged into its full-precision base, also when it was
-    trained over an int8 or 4-bit one. Nothing is overwritten, and what fails the check is not kept.
+    trained over an int8 or 4-bit one. Packages bring formats for other runtimes, which are compared by what both hear.
+    Nothing is overwritten, and what fails the check is not kept.
 
     \b
     vox export runs/my-run --to merged
     vox export runs/my-run --to merged --out whisper-tr dtype=float16
     vox export runs/my-run --to merged --push ada/whisper-tr --private
+    vox export runs/my-run --to ctranslate2 quantization=int8_float32
     """
     from voxcli.plugins.manager import manager
 

@@ -15,10 +15,12 @@ from voxcli.errors import EXIT_INTERRUPTED
 from voxcli.progress import NULL, Progress
 
 if TYPE_CHECKING:
-    from voxcli.api import Split
+    from voxcli.api import Split, Task
     from voxcli.data.table import Table
     from voxcli.recipe.resolve import Recipe
-    from voxcli.train.run import Run
+
+_NEXT = ("vox evaluate {run} --data {data} --split test", "vox transcribe FILE --model {run}")
+"""What is said after a run of a task that does not say it itself (`Task.next_commands`)."""
 
 
 def train(
@@ -82,10 +84,12 @@ def train(
 
 
 def _dry_run(recipe: Recipe, progress: Progress, listed: Mapping[Split, Table], *, json: bool) -> int:
+    from voxcli.train.launching import counted as processes_counted
     from voxcli.train.plan import lines, plan
     from voxcli.train.stages import ingredients
 
-    counted = [(name, plan(made)) for name, made in ingredients(recipe, listed=listed, progress=progress)]
+    found = ingredients(recipe, listed=listed, progress=progress)
+    counted = [(name, plan(processes_counted(made))) for name, made in found]
     if json:
         stages = [{"stage": name, **one} for name, one in counted]
         console.write_json({"name": recipe.name, "stages": stages} if recipe.stages else counted[0][1])
@@ -109,87 +113,37 @@ def _train(
     overrides: list[str],
     json: bool,
 ) -> int:
-    from voxcli.train import averaging, processes
-    from voxcli.train.prepare import fit
-    from voxcli.train.stages import train as train_all
+    from voxcli.train import launching, processes
 
-    trained: list[dict[str, Any]] = []
-    newest: list[Path | None] = []
-
-    def each(run: Run) -> None:
-        if run.finished:
-            progress.say(f"{run.folder} is complete: {run.state.step} steps")
-        else:
-            progress.say(_opening(run))
-            try:
-                fit(run)
-            except KeyboardInterrupt:
-                newest.append(run.files.newest())
-                raise
-        newest.append(run.files.newest())
-        averaging.finish(run)
-        trained.append(_result(run))
-
+    root = launching.folder_of(recipe, folder)
+    trained: list[dict[str, Any]] | None
     try:
-        root = train_all(recipe, each, folder=folder, resume=resume, listed=listed, progress=progress)
+        if launching.launches(recipe):
+            job = launching.job(recipe, root, asked=asked, overrides=overrides, resume=resume, json=json)
+            trained = launching.elsewhere(recipe, job, progress=progress)
+            trained = trained if trained is None else [_nearer(one, job.folder, root) for one in trained]
+        else:
+            root, trained = launching.here(recipe, folder=root, resume=resume, listed=listed, progress=progress)
     except KeyboardInterrupt:
-        on_disk = newest[-1] if newest else None
-        if on_disk is None and not trained:
+        on_disk = launching.on_disk(root)
+        if on_disk is None:
             console.say("interrupted before the first checkpoint: nothing to continue from")
         else:
             place = ["--run-dir", str(folder)] if folder is not None and str(folder) != asked else []
             command = " ".join(["vox train", asked, *overrides, *place, "--resume"])
-            what = f"{on_disk.name} is on disk" if on_disk is not None else "the stages before are on disk"
-            console.say(f"interrupted; {what}. Continue with:\n  {command}")
+            console.say(f"interrupted; {on_disk}. Continue with:\n  {command}")
         return EXIT_INTERRUPTED
-    if processes.rank() == 0:
-        _report(root, trained, asked, stages=bool(recipe.stages), json=json)
+    if trained is not None and processes.rank() == 0:
+        _report(root, trained, asked, task=recipe.task, stages=bool(recipe.stages), json=json)
     return 0
 
 
-def _opening(run: Run) -> str:
-    total = sum(parameter.numel() for parameter in run.bundle.model.parameters())
-    trained = sum(parameter.numel() for parameter in run.parameters)
-    utterances = f"{len(run.splits.train):,} utterances"
-    return (
-        f"training {trained:,} of {total:,} parameters on {run.device}: {utterances}, {run.total_steps:,} steps "
-        f"-> {run.folder}"
-    )
+def _nearer(one: dict[str, Any], job: Path, root: Path) -> dict[str, Any]:
+    """What a run came to, with its paths as the command line has them: other processes know them by absolute names."""
+    return one | {key: str(root / Path(one[key]).relative_to(job)) for key in ("run", "model")}
 
 
-def _result(run: Run) -> dict[str, Any]:
-    """What a finished run says of itself."""
-    best = run.files.best if run.files.best.exists() else run.files.newest()
-    state = run.state
-    scores: dict[str, float] = next(
-        (
-            entry["validation"]
-            for entry in run.files.log()
-            if entry.get("step") == state.best_step and "validation" in entry
-        ),
-        {},
-    )
-    from voxcli.train.averaging import entry_of
-
-    average = entry_of(run.files)
-    if average is not None and average["best"]:
-        scores = average["validation_of_average"]
-    return {
-        "averaged": average["averaged"] if average is not None and average["best"] else [],
-        "run": str(run.folder),
-        "task": run.recipe.task_name,
-        "model": str(best),
-        "steps": state.step,
-        "best_step": state.best_step,
-        "validation": scores,
-        "seconds": round(state.seconds, 1),
-        "audio_seconds": round(state.audio_seconds, 1),
-        "stopped_early": state.stopped_early,
-        "set_aside": sum(1 for _ in run.files.culprits()),
-    }
-
-
-def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, stages: bool, json: bool) -> None:
+def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, task: Task, stages: bool, json: bool) -> None:
     if not trained:  # every stage had passed before
         console.say(f"{root} is complete")
         if json:
@@ -218,11 +172,5 @@ def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, stages: bo
         )
         if one["set_aside"]:
             console.write(f"set aside   {one['set_aside']} utterances: {Path(one['run']) / 'culprits.jsonl'}")
-    if result["task"] == "pretraining":
-        console.write(
-            f'next        fine-tune it: [model] type = "ctc", checkpoint = "{root}/best", vocabulary = "data"'
-        )
-        return
-    console.write(f"next        vox evaluate {root} --data {asked} --split test")
-    command = "classify" if result["task"] == "classification" else "transcribe"
-    console.write(f"            vox {command} FILE --model {root}")
+    for number, line in enumerate(getattr(task, "next_commands", _NEXT)):
+        console.write(f"{'' if number else 'next':<12}{line.format(run=root, data=asked)}")

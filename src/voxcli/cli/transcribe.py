@@ -35,6 +35,14 @@ Model = Annotated[
     str | None,
     typer.Option("--model", "-m", metavar="MODEL", help="A run, a folder or a hub id; by default the newest run."),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="The runtime: transformers, or a plugin's; by default that of an exported folder."),
+]
+EngineOptions = Annotated[
+    list[str] | None,
+    typer.Option("--engine-option", metavar="KEY=VALUE", help="A key of the engine: vad_filter=true. Repeatable."),
+]
 
 
 def transcribe(
@@ -60,7 +68,8 @@ def transcribe(
     decoder: Decoder = None,
     batch_duration: BatchDuration = 120.0,
     device: Device = None,
-    engine: Annotated[str, typer.Option("--engine", help="The runtime.")] = "transformers",
+    engine: Engine = None,
+    engine_option: EngineOptions = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file and line.")] = False,
 ) -> int:
     """Turn audio files into text: to the standard output, into a folder, or beside the audio.
@@ -71,6 +80,7 @@ def transcribe(
     \b
     vox transcribe talk.mp3
     vox transcribe recordings/ --model runs/my-run --format srt --output-dir subtitles
+    vox transcribe talk.mp3 --model runs/my-run --engine ctranslate2 --engine-option vad_filter=true
     """
     from voxcli.transcribe.default import newest_run
     from voxcli.transcribe.formats import TIMED, chosen
@@ -93,12 +103,10 @@ def transcribe(
     if times is None and (json or set(plan.formats) & set(TIMED)):
         times = "segment"
     console.say(f"loading {model}")
+    opened = opened_by(engine, engine_option or [], model, device=device, batch_duration=batch_duration)
     from voxcli.evaluate.report import describe
-    from voxcli.plugins.manager import manager
     from voxcli.transcribe.run import transcribe as run
 
-    runtime: Any = manager().registry.load("engine", engine)
-    opened = runtime.open(model, device=device, batch_duration=batch_duration)
     decoding = changed(
         opened.decoding, language, task, num_beams, max_new_tokens, timestamps=times, long_audio=long_audio
     )
@@ -108,6 +116,37 @@ def transcribe(
     for result in run(plan.todo, opened, decoding=decoding, progress=console.progress()):
         report.add(result)
     return report.end()
+
+
+def opened_by(engine: str | None, options: Sequence[str], model: str, *, device: str | None, **loading: Any) -> Any:
+    """An engine with a model: one that is exported for it already, or now. `loading` goes to its `open`.
+
+    Raises `UsageError` for options that the engine does not have, `PluginError` where none is called so, `ModelError`.
+    """
+    from voxcli.export.origin import engine_of
+    from voxcli.plugins.manager import manager
+
+    name = engine or engine_of(model)
+    runtime: Any = manager().registry.load("engine", name)
+    keys = getattr(runtime, "options", None)
+    if options and keys is None:
+        raise UsageError(f"the engine '{name}' takes no options", help="leave --engine-option out")
+    if keys is not None:
+        from voxcli.export.options import configured
+
+        loading["options"] = configured(keys, name, options, kind="engine")
+    if getattr(runtime, "exporter", None) is not None:
+        from voxcli.export.ready import folder_for
+
+        model = folder_for(
+            runtime,
+            name,
+            model,
+            device=device,
+            batch_duration=loading.get("batch_duration", 120.0),
+            progress=console.progress(),
+        )
+    return runtime.open(model, device=device, **loading)
 
 
 @dataclass

@@ -9,23 +9,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from voxcli.errors import DataError
+from voxcli.folders import cache_folder
 
 log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """The cache folder that is asked for; it need not exist or be writable."""
-    if asked := os.environ.get("VOX_CACHE"):
-        return Path(asked).expanduser().absolute()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "voxcli"
 
 
 def places(name: str) -> list[Path]:

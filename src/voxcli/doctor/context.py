@@ -195,10 +195,16 @@ class Context:
 
     @property
     def plugins(self) -> Manager:
-        """The plugins of this process."""
-        from voxcli.plugins.manager import manager
+        """The plugins of this process, each of them looked at."""
 
-        return manager()
+        def looked_at() -> Manager:
+            from voxcli.plugins.manager import manager
+
+            found = manager()
+            found.wait()
+            return found
+
+        return self._once("plugins", looked_at)
 
     def opened(self, name: str) -> Any:
         """A part that a check has opened already; None where none has, or where it could not be."""

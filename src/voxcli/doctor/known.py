@@ -92,7 +92,7 @@ def chosen(
 
     Raises `UsageError` for one that nothing is called.
     """
-    every = known()
+    every = known(None if context.training else context.plugins)
     wanted, unwanted = words(only), words(skip)
     refuse_unknown([*wanted, *unwanted], every)
     about = context.subject.about

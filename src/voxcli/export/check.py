@@ -171,8 +171,9 @@ def _logits(opened: OpenModel, clips: Sequence[tuple[Utterance, np.ndarray]]) ->
     kept: list[torch.Tensor] = []
 
     def keep(module: Any, inputs: Any, output: Any) -> None:
-        # an encoder that was pre-trained has no output layer: what it predicts hidden frames with is compared
-        made = output.logits if "logits" in output else output.projected_states
+        # not every model has logits: of a pre-trained encoder it is what it predicts hidden frames with, of a speaking
+        # model its frames; in transformers' outputs what was computed stands first where there is no loss
+        made = output.logits if "logits" in output else output[0]
         kept.append(made.float().cpu())
 
     items = [task.features(utterance, audio, bundle) for utterance, audio in clips]

@@ -9,6 +9,7 @@ from typing import Any
 from voxcli.evaluate.compare import Comparison
 from voxcli.evaluate.report import percent, table
 from voxcli.export.check import Check, Logits
+from voxcli.export.parity import Parity
 from voxcli.export.run import Exported
 
 
@@ -25,7 +26,8 @@ def lines(exported: Exported, *, to: str) -> Iterator[str]:
     if found is None:
         yield "check       none"
         return
-    yield f"logits      {_logits(found.logits, adapter=exported.base is not None)}"
+    if isinstance(found, Check):
+        yield f"logits      {_logits(found.logits, adapter=exported.base is not None)}"
     if found.classified is not None:
         same = "all classified alike" if not found.changed else f"{found.changed} classified otherwise"
         yield f"classes     {found.classified} utterances of {found.probe.name}: {same}"
@@ -35,10 +37,17 @@ def lines(exported: Exported, *, to: str) -> Iterator[str]:
         return
     count = found.comparison.after.utterances
     same = "all transcribed alike" if not found.changed else f"{found.changed} transcribed otherwise"
+    if isinstance(found, Parity) and found.changed:
+        same += f", {found.moved.errors} other words of {found.moved.length}"
     yield f"texts       {count} utterances of {found.probe.name}: {same}"
     yield ""
-    yield f"before: {f'the adapter over its {found.rounding} base' if found.rounding else 'the checkpoint'}"
-    yield f"after:  {exported.folder}"
+    if isinstance(found, Parity):
+        over = " with its adapter over the exact base" if found.rounding else ""
+        yield f"before: the checkpoint{over}, by the engine 'transformers'"
+        yield f"after:  {exported.folder}, by the engine '{found.engine}'"
+    else:
+        yield f"before: {f'the adapter over its {found.rounding} base' if found.rounding else 'the checkpoint'}"
+        yield f"after:  {exported.folder}"
     yield from table(["", "before %", "after %", "change"], list(_rates(found.comparison)))
 
 
@@ -62,29 +71,33 @@ def _near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _check(found: Check) -> dict[str, Any]:
-    logits = found.logits
+def _check(found: Check | Parity) -> dict[str, Any]:
     return {
         "trained_over": str(found.rounding),
-        "logits": {
-            "difference": logits.difference,
-            "tolerance": logits.tolerance,
-            "largest": logits.largest,
-            "adapter": logits.effect,
-            "audio": logits.audio,
-        },
+        **({"logits": _measured(found.logits)} if isinstance(found, Check) else {"engine": found.engine}),
         "probe": _classified(found)
         if found.comparison is None
         else {
             "name": found.probe.name,
             "utterances": found.comparison.after.utterances,
             "changed": found.changed,
+            **({"other_words": found.moved.errors} if isinstance(found, Parity) else {}),
             **found.comparison.as_json(),
         },
     }
 
 
-def _classified(found: Check) -> dict[str, Any] | None:
+def _measured(logits: Logits) -> dict[str, Any]:
+    return {
+        "difference": logits.difference,
+        "tolerance": logits.tolerance,
+        "largest": logits.largest,
+        "adapter": logits.effect,
+        "audio": logits.audio,
+    }
+
+
+def _classified(found: Check | Parity) -> dict[str, Any] | None:
     if found.classified is None:
         return None
     return {"name": found.probe.name, "utterances": found.classified, "changed": found.changed}

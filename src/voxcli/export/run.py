@@ -10,12 +10,15 @@ import torch
 from voxcli.api import Exporter, Split
 from voxcli.errors import ModelError
 from voxcli.evaluate.target import run_of
-from voxcli.export import card, folder, probe, publish
+from voxcli.export import card, folder, origin, probe, publish
 from voxcli.export.check import Check, check
-from voxcli.export.original import rounding_of
+from voxcli.export.original import Rounding, rounding_of
+from voxcli.export.parity import Parity, parity
 from voxcli.models.checkpoint import read_json
+from voxcli.models.classifier_config import classifies
 from voxcli.models.open import default_device, locate
 from voxcli.models.settings import read_settings
+from voxcli.plugins.manager import manager
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.schema import TextRules
 
@@ -32,8 +35,8 @@ class Exported:
     """Bytes."""
     base: str | None
     """The checkpoint that an adapter was merged into; None where there was none."""
-    check: Check | None
-    """None where it was not asked for, or the format is no transformers folder."""
+    check: Check | Parity | None
+    """None where it was not asked for, or the format is neither a transformers folder nor run by an engine."""
     address: str | None = None
     """Where it was uploaded to."""
 
@@ -58,9 +61,12 @@ def export(
 
     `to` is the format's name, part of the default place. `repository`: upload it there, when it is checked. Raises
     `UsageError` where `out` exists, `ModelError` where the checkpoint or its base is missing and where what was written
-    turns out to be another model: nothing is kept then; and where the hub does not take it: the folder is kept.
+    turns out to be another model: nothing is kept then; and where the hub does not take it: the folder is kept;
+    `PluginError` where the engine is not installed that runs what the exporter writes.
     """
     checkpoint = _local(model)
+    engine: str | None = getattr(exporter, "engine", None)
+    runtime = manager().registry.load("engine", engine) if engine is not None and checked else None
     if repository is not None:
         publish.check(repository)
     run = run_of(checkpoint)
@@ -70,7 +76,7 @@ def export(
     settings = read_settings(str(checkpoint))
     base = None if adapter is None else (settings and settings.base) or adapter.get("base_model_name_or_path")
     chosen = probe.Probe(None, "not asked for")
-    checked = checked and getattr(exporter, "ordinary", False)
+    checked = checked and (getattr(exporter, "ordinary", False) or runtime is not None)
     if checked:  # before the long work: what is asked for by name has to be there
         text = settings.text_rules() if settings is not None else TextRules()
         task = settings.family().task if settings is not None else ""
@@ -80,23 +86,41 @@ def export(
             split=split,
             most=n_probe,
             text=text,
-            labels=task == "classification",
+            labels=task == "classification" or (settings is None and _classifies(checkpoint)),
             model=model,
             progress=progress,
         )
     what = f"merging the adapter {checkpoint} into {base}" if base else f"exporting {checkpoint}"
     progress.say(what)
-    result = None
+    result: Check | Parity | None = None
+    torch_device = torch.device(device) if device is not None else default_device()
     with folder.new_folder(out) as partial:
         exporter.export(checkpoint, partial)
-        if checked:
+        if engine is not None:
+            origin.describe(partial, checkpoint, exporter, to=to, engine=engine)
+        if checked and runtime is not None:
+            assert engine is not None
+            result = parity(
+                checkpoint,
+                partial,
+                runtime,
+                name=engine,
+                probe=chosen,
+                rounding=rounding_of(run) if adapter is not None else Rounding(),
+                device=device,
+                torch_device=torch_device,
+                batch_duration=batch_duration,
+                progress=progress,
+            )
+            result.require(model, repair=getattr(exporter, "repair", None))
+        elif checked:
             result = check(
                 checkpoint,
                 partial,
                 adapter=adapter is not None,
                 probe=chosen,
                 rounding=rounding_of(run),
-                device=torch.device(device) if device is not None else default_device(),
+                device=torch_device,
                 dtype=getattr(torch, getattr(exporter, "dtype", "float32")),
                 batch_duration=batch_duration,
                 progress=progress,
@@ -119,6 +143,12 @@ def place(checkpoint: Path, run: Path | None, to: str) -> Path:
         return Path("export") / checkpoint.name / to
     run = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
     return run / "export" / f"{to}-{checkpoint.resolve().name}"
+
+
+def _classifies(checkpoint: Path) -> bool:
+    """Whether a checkpoint that voxcli did not write is a classifier."""
+    config = read_json(str(checkpoint), "config.json")
+    return config is not None and classifies(config)
 
 
 def _local(model: str) -> Path:

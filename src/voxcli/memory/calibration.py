@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxcli.data.cache import cache_folder
+from voxcli.folders import cache_folder
 from voxcli.memory import cards
 from voxcli.memory.fixed import CONTEXT, MIB, Constants
 from voxcli.memory.setup import Shape

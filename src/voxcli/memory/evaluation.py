@@ -20,6 +20,7 @@ from voxcli.memory.setup import Peak, Setup, Shape
 from voxcli.memory.tracker import BLOCK, Tracker
 from voxcli.tasks.wrapped import decoding_mode, unwrapped
 from voxcli.train import ema
+from voxcli.train.measured import predicts
 from voxcli.train.optimizer import groups
 
 PREFIX = 4
@@ -46,7 +47,9 @@ def trace_evaluation(setup: Setup, shape: Shape, decoding: Decoding, *, training
             with tracker.part("batch"):
                 batch = blank.tensors()
             setup.task.loss(made.bundle, batch)
-            if _has_decoder(unwrapped(model)):
+            if not predicts(setup.task):
+                pass  # its loss is all that is evaluated
+            elif _has_decoder(unwrapped(model)):
                 _generate(unwrapped(model), batch, decoding, tracker)
             else:
                 with contextlib.suppress(Exception):  # it ends where it looks at values: its peak lies before that

@@ -89,7 +89,7 @@ class Classifier:
     layerdrop: float | None = None
     """Share of layers skipped in a training step (wav2vec 2.0 and its like)."""
     encoder_layerdrop: float | None = None
-    """The same of a Whisper."""
+    """Share of layers skipped in a training step, of a Whisper."""
     mask_time_prob: float | None = None
     """Share of the frames that are masked in training (SpecAugment, arXiv 1904.08779)."""
     mask_time_length: int | None = None

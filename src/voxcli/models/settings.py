@@ -66,6 +66,8 @@ def read_settings(checkpoint: str) -> Settings | None:
     if stored is None:
         return None
     model = stored.get("model")
+    if model is None and "exported" in stored:  # of a model that voxcli did not train: the table says where it is from
+        return None
     if not isinstance(model, dict) or not isinstance(model.get("type"), str):
         raise ModelError(f"{FILE} of {checkpoint} names no model type", help=f"remove {FILE} to open it as it is")
     return Settings(model, stored.get("text") or {}, stored.get("decoding") or {}, stored.get("base"))

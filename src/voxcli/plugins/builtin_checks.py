@@ -30,6 +30,9 @@ CHECKS = {
     "P004": "plugins.other_version:PluginForOtherVersion",
     "P005": "plugins.hook:HookMisspelled",
     "P006": "plugins.crashed:CheckCrashed",
+    "P007": "plugins.patches:PluginPatches",
+    "P008": "plugins.held:PluginHeld",
+    "P009": "plugins.prints:PluginPrints",
     # recipe
     "R100": "recipe.recipe_warnings:RecipeDoesNotResolve",
     "R101": "recipe.learning_rate:LearningRateOutOfRange",

@@ -97,13 +97,10 @@ class _Resolution:
         self.problems = problems
         self.path = path
         self.classes: dict[str, type] = {}
-        self.broken = ""
         if registry is None:
             from voxcli.plugins.manager import manager
 
             registry = manager().registry
-            states = [plugin for plugin in manager().plugins if plugin.state != "ok"]
-            self.broken = "; ".join(f"plugin {one.name} {one.version} is {one.state} ({one.reason})" for one in states)
         self.registry = registry
 
     def recipe(self) -> Recipe:
@@ -227,8 +224,7 @@ class _Resolution:
             cls = self.registry.load(kind, name)
         except PluginError as error:
             unknown = f"no {kind} is called" in error.message
-            help = "; ".join(part for part in (error.help, self.broken if unknown else "") if part)
-            self.problems.add("R004" if unknown else "R009", error.message, help, (*at, "type"))
+            self.problems.add("R004" if unknown else "R009", error.message, error.help, (*at, "type"))
             return None
         self.classes[section] = cls
         before = len(self.problems.errors)

@@ -87,11 +87,10 @@ def _choice(section: str, registry: Registry, definitions: dict[str, Any]) -> di
 
 
 def _offers(registry: Registry, kind: str) -> Iterator[tuple[str, Registration]]:
-    """(name as a recipe writes it, registration): "distribution/name" where two share a name."""
-    clashing = {(one.kind, one.name) for offers in registry.clashes() for one in offers}
+    """(name as a recipe writes it, registration): "distribution/name" where the bare name is another's, or nobody's."""
     for one in registry:
         if one.kind == kind:
-            yield (f"{one.distribution}/{one.name}" if (kind, one.name) in clashing else one.name), one
+            yield registry.called(one), one
 
 
 def _table(cls: type) -> dict[str, Any]:

@@ -6,6 +6,7 @@ is no boolean, while an array may become a tuple and a string a path, as TOML ha
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -76,8 +77,13 @@ def defaults(component: Any) -> dict[str, Any]:
 
 
 def json_schema(cls: type) -> dict[str, Any]:
-    """The JSON Schema of one component's table."""
+    """The JSON Schema of one component's table. A key that it inherits has the help text of the class it comes from."""
     schema: dict[str, Any] = _adapter(cls).json_schema()
+    for base in cls.__mro__[1:]:
+        if "__pydantic_config__" in vars(base):  # pydantic reads the strings under the fields of `cls` itself alone
+            for name, key in _adapter(base).json_schema().get("properties", {}).items():
+                if "description" in key and name in schema["properties"]:
+                    schema["properties"][name].setdefault("description", key["description"])
     return schema
 
 
@@ -165,6 +171,7 @@ def described(cls: type, name: str) -> str | None:
     return f"`{name}`: {' '.join(text.split())}" if text else None
 
 
+@functools.lru_cache(maxsize=512)  # asked for each key of each wrong table; not to be written to
 def _properties(cls: type) -> dict[str, Any]:
     properties: dict[str, Any] = json_schema(cls).get("properties", {})
     return properties

@@ -25,6 +25,10 @@ class ClassificationTask:
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "mean_average_precision")
     learns: ClassVar[str] = "label"
     transcripts: ClassVar[bool] = False
+    next_commands: ClassVar[tuple[str, ...]] = (
+        "vox evaluate {run} --data {data} --split test",
+        "vox classify FILE --model {run}",
+    )
     groups_by_length: ClassVar[bool] = False
     trained_with_adapter: ClassVar[tuple[str, ...]] = ("projector", "classifier")
 
@@ -79,10 +83,8 @@ class ClassificationTask:
         import torch
         from torch.nn import functional
 
-        from voxcli.tasks.wrapped import device_of
-
-        device = device_of(bundle.model)
-        logits = bundle.model(**_inputs(batch, bundle, device, masked=bundle.model.training)).logits.float()
+        logits = self.logits(bundle, batch)
+        device = logits.device
         given = bundle.processor.weights
         weights = None if given is None else torch.tensor(given, device=device)
         if "targets" in batch:
@@ -93,6 +95,14 @@ class ClassificationTask:
         total = functional.cross_entropy(logits, classes, weight=weights, reduction="sum")
         count = torch.tensor(float(len(classes)), device=device) if weights is None else weights[classes].sum()
         return total, count
+
+    def logits(self, bundle: Bundle, batch: Mapping[str, Any]) -> torch.Tensor:
+        """A batch -> (B, classes) float32, masked as the family says where the model is in training."""
+        from voxcli.tasks.wrapped import device_of
+
+        masked = bundle.model.training
+        made: torch.Tensor = bundle.model(**_inputs(batch, bundle, device_of(bundle.model), masked=masked)).logits
+        return made.float()
 
     def predict(self, bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> list[Classification]:
         """B classifications."""

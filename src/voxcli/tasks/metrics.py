@@ -47,6 +47,16 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def metric_of(task: Any, name: str) -> Metric:
+    """A metric of a task: one that is known here, or a figure of its loss, of which less is better.
+
+    Raises `UsageError` for any other.
+    """
+    if name not in METRICS and name in getattr(task, "figures", ()):
+        return Metric(higher_is_better=False, compute=None)
+    return metric(name)
+
+
 def metric(name: str) -> Metric:
     """A metric by its name. Raises `UsageError` for an unknown one."""
     if name not in METRICS:

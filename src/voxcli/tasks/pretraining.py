@@ -41,6 +41,9 @@ class PretrainingTask:
     )
     figures: ClassVar[tuple[str, ...]] = FIGURES
     transcripts: ClassVar[bool] = False
+    next_commands: ClassVar[tuple[str, ...]] = (
+        'fine-tune it: [model] type = "ctc", checkpoint = "{run}/best", vocabulary = "data"',
+    )
     trained_with_adapter: ClassVar[tuple[str, ...]] = ("project_hid", "project_q")
 
     def features(self, utterance: Utterance, audio: np.ndarray, bundle: Bundle) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import voxcli
@@ -56,14 +57,11 @@ def fingerprint(splits: Splits) -> dict[str, Any]:
     return found
 
 
-def _plugins(recipe: Recipe) -> dict[str, str]:
-    """Distribution -> version of every plugin whose components the recipe names."""
+def _plugins(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """Name -> version and hash of every plugin that the run uses: of its components, and what listens to it."""
+    from voxcli.plugins import locking
     from voxcli.plugins.manager import manager
+    from voxcli.recipe.used import plugins
 
-    registry = manager().registry
-    asked = [("model", recipe.model_type), ("task", recipe.task_name)]
-    asked += [("backend", recipe.tables.get("backend", {}).get("type", "accelerate"))]
-    asked += [("dataset", table["type"]) for table in recipe.tables.get("data", [])]
-    asked += [("augmentation", table["type"]) for table in recipe.tables.get("augment", [])]
-    registrations = [registry.find(kind, name) for kind, name in asked]
-    return {one.distribution: one.version for one in registrations}
+    used = plugins(recipe.tables, manager(), tasks=[recipe.task_name])
+    return locking.entries(locking.lock_of(used, Path(locking.RUN_FILE)))

@@ -22,7 +22,8 @@ def names(task: Task) -> tuple[str, ...]:
 
 def predicts(task: Task) -> bool:
     """Whether a task produces anything to score beside the figures of its loss."""
-    return any(name not in METRICS or METRICS[name].compute is not None for name in task.metrics)
+    others = [name for name in task.metrics if name not in names(task)]
+    return any(name not in METRICS or METRICS[name].compute is not None for name in others)
 
 
 def measured_loss(task: Task, bundle: Bundle, batch: Mapping[str, Any]) -> Measured:

@@ -21,6 +21,7 @@ from voxcli.data.corpus import Splits
 from voxcli.data.table import Table
 from voxcli.decoders.opening import check as check_decoding
 from voxcli.errors import TrainingError
+from voxcli.plugins import locking
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.render import toml
 from voxcli.recipe.resolve import Recipe
@@ -130,12 +131,17 @@ def prepare(
     newest = files.newest() if resume else None
     if newest is not None and files.recipe_path.is_file():
         then = tomllib.loads(files.recipe_path.read_text(encoding="utf-8"))
-        continuation.check_recipe(then, recipe.tables, places=recipe.places)
+        free = getattr(recipe.backend, "free_on_resume", ())
+        continuation.check_recipe(then, recipe.tables, places=recipe.places, free=free)
     made = gather(recipe, listed=listed, corpus=begin.corpus if begin is not None else None, progress=progress)
     versions = lock(recipe, made.splits)
     lock_path = files.path / "lock.json"
     if newest is not None and lock_path.is_file():
-        continuation.check_data(json.loads(lock_path.read_text(encoding="utf-8")).get("data", {}), versions["data"])
+        before = json.loads(lock_path.read_text(encoding="utf-8"))
+        continuation.check_data(before.get("data", {}), versions["data"])
+        continuation.check_plugins(
+            before.get("plugins", {}), versions["plugins"], locked=locking.current() is not None, progress=progress
+        )
     state = State(world=made.world)
     if newest is not None:
         state = checkpoint.read_state(newest)
@@ -151,7 +157,7 @@ def prepare(
         state = handover.state(begin.checkpoint, world=made.world)
         progress.say(f"beginning with the weights of {shown(begin.checkpoint)}")
     elif resume:
-        progress.say(f"{files.path} has no checkpoint yet: beginning")
+        progress.say(f"{shown(files.path)} has no checkpoint yet: beginning")
     processes.wait()
     if rank == 0:
         files.make()
@@ -186,7 +192,7 @@ def prepare(
     for line in made.splits.report():
         progress.say(line)
     if newest is not None:
-        progress.say(f"continuing {files.path} after step {state.step} of {run.total_steps}")
+        progress.say(f"continuing {shown(files.path)} after step {state.step} of {run.total_steps}")
     return run
 
 

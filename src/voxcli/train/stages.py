@@ -47,14 +47,10 @@ def train(
     one. Raises `TrainingError` for a gate that is not passed, and what `prepare` and `each` raise.
     """
     root = folder or RUNS / recipe.name
+    _check(recipe, root, resume=resume)
     if not recipe.stages:
-        if stage_folders(root):
-            raise UsageError(f"{root} holds a run in stages, and this recipe has none", help=_OTHER)
-        if root.parent.name == STAGES and (root.parent.parent / RECIPE).is_file():
-            raise UsageError(f"{root} is a stage of a run", help=f"vox train {root.parent.parent} --resume")
         each(prepare(recipe, folder=root, resume=resume, listed=listed, progress=progress))
         return root
-    _check(root, resume=resume)
     corpus = _corpus(recipe, listed)
     before: Path | None = None
     for number, stage in enumerate(recipe.stages, 1):
@@ -100,8 +96,21 @@ def ingredients(
         yield stage.name, gather(stage.recipe, listed=known, corpus=corpus, progress=progress)
 
 
-def _check(root: Path, *, resume: bool) -> None:
-    """Raise `UsageError` where the folder is taken."""
+def check_folder(recipe: Recipe, root: Path, *, resume: bool) -> None:
+    """Raise `UsageError` where a recipe's run cannot begin or go on in a folder: it is taken."""
+    _check(recipe, root, resume=resume)
+    if not recipe.stages:
+        RunFolder(root).check(resume=resume)
+
+
+def _check(recipe: Recipe, root: Path, *, resume: bool) -> None:
+    """Raise `UsageError` where the folder holds a run of the other sort, or one in stages that has begun."""
+    if not recipe.stages:
+        if stage_folders(root):
+            raise UsageError(f"{root} holds a run in stages, and this recipe has none", help=_OTHER)
+        if root.parent.name == STAGES and (root.parent.parent / RECIPE).is_file():
+            raise UsageError(f"{root} is a stage of a run", help=f"vox train {root.parent.parent} --resume")
+        return
     files = RunFolder(root)
     if files.checkpoints():
         raise UsageError(f"{root} holds a run without stages, and this recipe has some", help=_OTHER)
@@ -118,7 +127,8 @@ def _unchanged(files: RunFolder, stage: Stage) -> None:
     """Raise `TrainingError` where a stage that is over would be another one today."""
     if files.recipe_path.is_file():
         then = tomllib.loads(files.recipe_path.read_text(encoding="utf-8"))
-        continuation.check_recipe(then, stage.recipe.tables, places=stage.recipe.places)
+        free = getattr(stage.recipe.backend, "free_on_resume", ())
+        continuation.check_recipe(then, stage.recipe.tables, places=stage.recipe.places, free=free)
 
 
 def _corpus(recipe: Recipe, listed: Mapping[Split, Table] | None) -> Corpus | None:

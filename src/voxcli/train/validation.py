@@ -19,7 +19,7 @@ from voxcli.engines.batching import shortest_input
 from voxcli.engines.ceiling import Ceiling
 from voxcli.engines.halving import Halving
 from voxcli.evaluate.predict import predict
-from voxcli.tasks.metrics import METRICS
+from voxcli.tasks.metrics import metric_of
 from voxcli.train import device, measured, processes, texts
 from voxcli.train.blanks import Blanks
 from voxcli.train.randomness import undisturbed
@@ -72,7 +72,7 @@ def evaluate(run: Run) -> dict[str, float]:
     references = [pairs[name][0] for name in sorted(pairs)]  # in one order, however many processes there are
     predictions = [pairs[name][1] for name in sorted(pairs)]
     scores = measured.averages(run.task, torch.from_numpy(sums[2:]).view(-1, 2))
-    computed = {name: METRICS[name].compute for name in run.metrics}
+    computed = {name: metric_of(run.task, name).compute for name in run.metrics}
     scores |= {name: score(predictions, references) for name, score in computed.items() if score is not None}
     ordered = {name: scores[name] for name in (*run.metrics, *sorted(scores)) if name in scores}
     return {**ordered, "loss": float(sums[0] / max(sums[1], 1.0))}
@@ -80,7 +80,7 @@ def evaluate(run: Run) -> dict[str, float]:
 
 def _predicts(run: Run) -> bool:
     """Whether any metric compares predictions: those that are figures of the loss need none."""
-    return any(METRICS[name].compute is not None for name in run.metrics)
+    return any(metric_of(run.task, name).compute is not None for name in run.metrics)
 
 
 def pair(task: Task, utterance: Utterance, prediction: Prediction, bundle: Bundle) -> Pair:

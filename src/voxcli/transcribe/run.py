@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from voxcli.api import Decoding, Engine, Transcript
-from voxcli.errors import DataError
+from voxcli.errors import DataError, ModelError
 from voxcli.progress import NULL, Progress
 from voxcli.transcribe.inputs import Source
 from voxcli.transcribe.reading import groups
@@ -45,8 +45,10 @@ def transcribe(
             for source, audio in window:
                 if isinstance(audio, DataError):
                     yield Result(source, None, audio.message, audio.help)
-                elif (transcript := next(texts)) is not None:
+                elif isinstance(transcript := next(texts), Transcript):
                     yield Result(source, transcript)
+                elif transcript is not None:
+                    raise ModelError("this model classifies: it writes no text", help="vox classify FILE, same --model")
                 else:
                     yield _too_large(source, len(audio) / engine.sampling_rate)
                 bar.advance(1)

@@ -145,6 +145,10 @@ FAULTS = [
             "vox_argument", HOOKS.format(more="@hookimpl\n    def vox_run_log(run, step, colour):\n        pass")
         ),
     ),
+    Fault(
+        "torch-patched", plugins, "P007",
+        around=one("vox_bent", tones("vox_bent", top="import torch\n    torch.nn.Linear.forward = lambda self, x: x")),
+    ),
 ]  # fmt: skip
 
 LISTENER = HOOKS.format(

@@ -8,17 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxcli.cli import console
+from voxcli.errors import UsageError
 from voxcli.plugins.clashes import clashes
 
 if TYPE_CHECKING:
     from voxcli.plugins.manager import Manager
 
 
-def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="Components of one kind: dataset, augmentation, model …"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List components and plugins, with their state."""
+    from voxcli.api import KINDS
     from voxcli.plugins.manager import manager
 
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"'{kind}' is no kind of component", help=f"kinds: {', '.join(KINDS)}")
     loaded = manager()
+    loaded.wait()
     components: list[dict[str, Any]] = [
         {
             "kind": one.kind,
@@ -28,6 +39,7 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
             "summary": one.summary,
         }
         for one in loaded.registry
+        if kind in (None, one.kind)
     ]
     states: list[dict[str, Any]] = [
         {
@@ -44,26 +56,37 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     if json:
         console.write_json({"components": components, "plugins": states, "problems": problems})
         return
-    console.write(console.table(("kind", "name", "from", ""), _rows(components)))
+    console.write(console.table(("kind", "name", "from", ""), _rows(components, each=kind == "check")))
+    if kind is None:
+        _tell(states, problems)
+
+
+def _tell(states: Sequence[dict[str, Any]], problems: Sequence[str]) -> None:
+    """The plugins in a table, and below it why one does not run, and what is odd."""
+    from voxcli.plugins.known import repair_of
+
     rows = [
-        (str(one["name"]), f"{one['distribution']} {one['version']}", one["state"], _seconds(one["import_seconds"]))
+        (str(one["name"]), f"{one['distribution']} {one['version']}".rstrip(), one["state"], _seconds(one))
         for one in states
     ]
     console.write("\n" + console.table(("plugin", "from", "state", "import"), rows))
     for one in states:
-        if one["reason"]:
-            console.write(f"\n{one['name']} is {one['state']}: {one['reason']}")
+        if one["state"] != "ok":
+            why = f": {one['reason']}" if one["reason"] else ""
+            console.write(f"\n{one['name']} is {one['state']}{why}")
+            if repair := repair_of(one["state"], one["reason"], one["distribution"]):
+                console.write(f"  = help: {repair}")
     for text in problems:
         console.write(f"\n{text}")
 
 
-def _rows(components: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
-    """A line for each component; the checks of a distribution are one line."""
+def _rows(components: Sequence[dict[str, Any]], *, each: bool) -> list[tuple[str, str, str, str]]:
+    """A line for each component; the checks of a distribution are one line, unless `each` is asked for."""
     checks: dict[str, int] = {}
     rows = []
     for one in components:
         who = f"{one['distribution']} {one['version']}"
-        if one["kind"] == "check":
+        if one["kind"] == "check" and not each:
             checks[who] = checks.get(who, 0) + 1
         else:
             rows.append((one["kind"], one["name"], who, one["summary"]))
@@ -79,5 +102,5 @@ def _problems(loaded: Manager) -> list[str]:
     return [*found, *(misfit.message for misfit in loaded.misfits() if not misfit.broken)]
 
 
-def _seconds(value: Any) -> str:
-    return f"{1000 * value:.0f} ms"
+def _seconds(one: dict[str, Any]) -> str:
+    return f"{1000 * one['import_seconds']:.0f} ms" if one["state"] in ("ok", "broken") else ""

@@ -42,15 +42,8 @@ transformers, peft and datasets; 39 M parameters of 16 bytes (weights, gradients
 
 # ------------------------------------------------------------------------------------------------------------- plugins
 
-HEAVY = (
-    "torch", "torchaudio", "torchvision", "torchcodec", "transformers", "accelerate", "peft", "bitsandbytes",
-    "datasets", "numpy", "scipy", "pandas", "pyarrow", "sklearn", "numba", "librosa", "soundfile", "soxr", "pydantic",
-    "matplotlib", "tensorflow", "jax", "lightning", "onnxruntime", "ctranslate2", "faster_whisper",
-)  # fmt: skip
-"""Modules that no plugin has to import before one of its components is used. Measured here, imported first: numpy
-and pydantic 0.1 s, datasets 1, torch 2, transformers' models 5; `vox --help` takes 0.15 s without them."""
 SLOW_START = 1.0
-"""Seconds from which a plugin's start-up costs everybody something, whatever it does meanwhile: six times
+"""Seconds from which a plugin's import is felt by everybody who uses it, whatever it does meanwhile: six times
 `vox --help`."""
 
 # -------------------------------------------------------------------------------------------------------------- recipe

@@ -1,121 +1,71 @@
-"""Runs in a process of its own: one plugin in; how long it takes to load, what it imports, which components fail, out.
+"""Runs in a process of its own: one plugin in; which of its components cannot be imported, out.
 
-In `vox` itself another plugin may have imported torch before, and the second one then seems to cost nothing.
+A plugin file is loaded first, and timed: in `vox` itself another plugin may have imported torch before, and the second
+one then seems to cost nothing. Installed plugins have been looked at already.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import EntryPoint
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voxcli.doctor.checks.thresholds import HEAVY
 from voxcli.doctor.machine.importing import failure, tell
-from voxcli.plugins.manager import import_file
+from voxcli.plugins import importing
+from voxcli.plugins.recorder import Recorder
+from voxcli.plugins.registry import Registry
+from voxcli.plugins.watching import Watch
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`arguments`: the plugin as "module" or "module:attribute", or the path of a file, and what it is.
+    """`arguments`: JSON with the path of a `file`, or with `components`: kind, name and target of each.
 
-    Prints a line of JSON once the plugin is loaded and one when its components have been imported.
+    Prints a line of JSON once a file is loaded and one when the components have been imported.
     """
-    kind, target = arguments
+    asked = json.loads(arguments[0])
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    importlib.import_module("typer")  # which every command has imported anyway, as it has the manager
+    components, failed = asked.get("components", []), None
+    if "file" in asked:
+        importlib.import_module("typer")  # which every command has imported anyway, as it has the manager
+        components, failed, told = _loaded(Path(asked["file"]))
+        tell(out, told)
+    if failed is None:
+        tell(out, {"components": [one for one in map(_component, components) if one is not None]})
+    os._exit(0)
 
+
+def _loaded(path: Path) -> tuple[list[dict[str, str]], dict[str, Any] | None, dict[str, Any]]:
+    """What a plugin file registers, why it cannot be loaded, and what it took."""
     watch = Watch()
     sys.meta_path.insert(0, watch)
-    recorder = _Recorder()
+    registry = Registry()
     begin = time.perf_counter()
     failed = None
     try:
-        plugin = import_file(Path(target)) if kind == "file" else EntryPoint("plugin", target, "voxcli").load()
+        plugin = importing.load_file(path, path.read_bytes())
         register = getattr(plugin, "vox_register", None)
         if register is not None:
-            register(recorder)
+            register(Recorder(registry, str(path), ""))
     except (Exception, SystemExit) as error:  # third-party code: what it raises is what is asked for
         failed = failure(error)
     seconds = time.perf_counter() - begin
     sys.meta_path.remove(watch)
-    tell(out, {"seconds": seconds, "heavy": watch.found, "failure": failed})
-    if failed is None:
-        components = [one for one in map(_component, recorder.added) if one is not None]
-        tell(out, {"components": components})
-    os._exit(0)
+    told = {"seconds": seconds, "heavy": [asdict(one) for one in watch.found], "failure": failed}
+    return [{"kind": one.kind, "name": one.name, "target": one.target} for one in registry], failed, told
 
 
-_BETWEEN = ("importlib", "voxcli.plugins")
-"""What stands between an import statement and the module it imports, and before the plugin."""
-
-
-class _Recorder:
-    """What `vox_register` receives."""
-
-    def __init__(self) -> None:
-        self.added: list[tuple[str, str, str]] = []
-
-    def add(self, kind: str, name: str, target: str, *, summary: str = "") -> None:
-        self.added.append((kind, name, target))
-
-
-class Watch:
-    """Stands first among the finders of modules and finds nothing itself: notes who imports what is heavy, and how long
-    it takes.
-    """
-
-    def __init__(self) -> None:
-        self.found: list[dict[str, Any]] = []
-        self._inside = False
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Only the first heavy module of a chain counts: what torch imports is torch's."""
-        if name not in HEAVY or self._inside:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is None or spec.loader is None:
-            return None
-        told: dict[str, Any] = {"module": name, "seconds": 0.0, "chain": _chain()}
-        self.found.append(told)
-        run: Callable[[Any], None] = spec.loader.exec_module
-
-        def timed(module: Any) -> None:
-            self._inside = True
-            begin = time.perf_counter()
-            try:
-                run(module)
-            finally:
-                told["seconds"] = time.perf_counter() - begin
-                self._inside = False
-
-        spec.loader.exec_module = timed  # type: ignore[method-assign]
-        return spec
-
-
-def _chain() -> list[str]:
-    """ "module:line" of every import on the way, the plugin's own first."""
-    chain: list[str] = []
-    frame = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__") != __name__:
-        name = str(frame.f_globals.get("__name__", ""))
-        if not frame.f_code.co_filename.startswith("<frozen") and not name.startswith(_BETWEEN):
-            chain.append(f"{name}:{frame.f_lineno}")
-        frame = frame.f_back  # type: ignore[assignment]
-    return chain[::-1]
-
-
-def _component(added: tuple[str, str, str]) -> dict[str, Any] | None:
+def _component(added: dict[str, str]) -> dict[str, Any] | None:
     """The component, where its class cannot be imported."""
-    kind, name, target = added
-    module, _, attribute = target.partition(":")
+    module, _, attribute = added["target"].partition(":")
     try:
         getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # third-party code
-        return {"kind": kind, "name": name, **failure(error)}
+        return {"kind": added["kind"], "name": added["name"], **failure(error)}
     return None

@@ -1,4 +1,8 @@
-"""Every installed plugin, loaded in a process of its own: how long it takes, what it imports, which components fail."""
+"""Every plugin -> how long it takes to load, what it imports, and which of its components fail.
+
+Those that are installed have been looked at in a process of their own (`voxcli.plugins.looking`); their components, and
+plugin files, are imported here, in a process for each plugin.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxcli.doctor.machine import probing
+from voxcli.plugins.look import HeavyImport
 from voxcli.plugins.manager import Manager, Plugin
 
 SECONDS = 60.0  # for all plugins; the components of one may import torch
-
-
-@dataclass(frozen=True)
-class HeavyImport:
-    """A module that is imported at start-up and need not be."""
-
-    module: str
-    seconds: float
-    chain: tuple[str, ...]
-    """ "module:line" of every import on the way, the plugin's own first."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +34,38 @@ class Start:
 
 @functools.lru_cache(maxsize=1)
 def starts(loaded: Manager) -> tuple[Start, ...]:
-    """One for each plugin that is neither voxcli itself nor switched off; those that are broken may still be slow."""
-    asked = [plugin for plugin in loaded.plugins if plugin.state != "disabled" and (plugin.target or plugin.file)]
+    """One for each plugin file, and for each installed plugin that was looked at with success."""
+    asked = [plugin for plugin in loaded.plugins if plugin.file or (plugin.state == "ok" and plugin.look)]
     commands = {
-        str(number): probing.python("voxcli.doctor.machine.starting", *_what(one)) for number, one in enumerate(asked)
+        str(number): probing.python("voxcli.doctor.machine.starting", json.dumps(_what(one)))
+        for number, one in enumerate(asked)
+        if one.file or (one.look and one.look.components)
     }
     done = probing.run(commands, seconds=SECONDS)
-    return tuple(_start(plugin, done[str(number)]) for number, plugin in enumerate(asked))
+    return tuple(_start(plugin, done.get(str(number))) for number, plugin in enumerate(asked))
 
 
-def _what(plugin: Plugin) -> tuple[str, str]:
-    return ("file", str(plugin.file.absolute())) if plugin.file is not None else ("entry", plugin.target)
+def _what(plugin: Plugin) -> dict[str, Any]:
+    if plugin.file is not None:
+        return {"file": str(plugin.file.absolute())}
+    found = plugin.look.components if plugin.look is not None else ()
+    return {"components": [{"kind": one.kind, "name": one.name, "target": one.target} for one in found]}
 
 
-def _start(plugin: Plugin, done: probing.Done) -> Start:
+def _start(plugin: Plugin, done: probing.Done | None) -> Start:
+    look = plugin.look
+    seconds, heavy = (look.seconds, look.heavy) if look is not None else (None, ())
+    if done is None:
+        return Start(plugin, seconds, heavy)
     told: dict[str, Any] = {}
     for line in done.out.splitlines():
         try:
             told |= json.loads(line)
         except ValueError:  # cut off by a crash
             continue
-    heavy = tuple(HeavyImport(one["module"], one["seconds"], tuple(one["chain"])) for one in told.get("heavy", ()))
+    if look is None:
+        rows = told.get("heavy", ())
+        heavy = tuple(HeavyImport(one["module"], one["seconds"], tuple(one["chain"])) for one in rows)
+        seconds = told.get("seconds")
     ending = "" if "components" in told or told.get("failure") else done.ending
-    return Start(plugin, told.get("seconds"), heavy, tuple(told.get("components", ())), ending)
+    return Start(plugin, seconds, heavy, tuple(told.get("components", ())), ending)

@@ -37,7 +37,7 @@ class LittleDisk:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """A finding for each disk, however many of the folders it holds."""
-        from voxcli.data.cache import cache_folder
+        from voxcli.folders import cache_folder
 
         told: set[int] = set()
         for what, folder, little, help in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,13 +32,5 @@ class HookMisspelled:
     def run(self, context: Context) -> Iterator[Finding]:
         """An error where the plugin is refused for it."""
         for misfit in context.plugins.misfits():
-            found = getattr(misfit.plugin.module, misfit.attribute, None)
             level: Any = "error" if misfit.broken else "warning"
-            yield Finding(level, misfit.message, misfit.help, where=_place(found))
-
-
-def _place(function: Any) -> str:
-    try:
-        return f"{inspect.getsourcefile(function)}:{inspect.getsourcelines(function)[1]}"
-    except (TypeError, OSError):
-        return ""
+            yield Finding(level, misfit.message, misfit.help, where=misfit.place)

@@ -16,9 +16,9 @@ class NameTaken:
     """Two plugins offer a component, a check or a module of the same name.
 
     Why: a recipe that says `type = "tones"` means neither of them, and is refused until it says which; where one of the
-    two is voxcli's own, recipes that worked are refused since the plugin was installed. Of two modules with one name
-    Python imports whichever stands first on its path, so one plugin silently runs the other's code. Two checks with one
-    code cannot be told apart by `--only`, `--skip` and `vox explain`.
+    two is voxcli's own, or that of a plugin file, the bare name means that one and never the installed plugin. Of two
+    modules with one name Python imports whichever stands first on its path, so one plugin would run the other's code.
+    Two checks with one code cannot be told apart by `--only`, `--skip` and `vox explain`.
 
     Repair: name the distribution in the recipe (`type = "vox-tones/tones"`), or uninstall one of the two.
 

@@ -42,7 +42,7 @@ class PluginForOtherVersion:
             if asked is not None:
                 message = f"{who} was built for voxcli {asked}, and this is {voxcli.__version__}"
                 yield Finding("warning", message, f'{help}, or `pip install "voxcli{asked}"`')
-            declared = getattr(plugin.module, "API_VERSION", None)
+            declared = plugin.look.api_version if plugin.look else getattr(plugin.module, "API_VERSION", None)
             if isinstance(declared, int) and declared != API_VERSION:
                 message = f"{who} was written for version {declared} of voxcli's API, and this is version {API_VERSION}"
                 yield Finding("warning", message, help if declared < API_VERSION else "`pip install --upgrade voxcli`")
