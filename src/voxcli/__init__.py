@@ -7,6 +7,7 @@ The package in reading order:
     findings    what checks say: level, place, utterances, repair
     predictions what a model says of a recording: text with times, or classes
     alphabet    the characters of a model's classes, for what reads its frames
+    folders     where caches and choices are kept
     others      other utterances of the training split, for augmentations that mix
     plugins     who offers which component: hooks, registry, manager, the built-ins
     recipe      TOML -> tables -> components, with every problem at once

@@ -160,8 +160,8 @@ class Backend(Protocol):
     process that a person started, which then builds no model. Each process it starts either runs `job.command` or
     calls `job.run()`, with `RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `MASTER_ADDR` and `MASTER_PORT` set: a process with
     `RANK` trains with `fit` and launches nothing, whoever started it. `launch` returns what `job.run` returned in
-    process 0, for `vox train` to report, or None where the processes have printed it themselves (`job.command` does). It
-    raises the `VoxError` of a process, `KeyboardInterrupt` where the run was interrupted after a checkpoint, and
+    process 0, for `vox train` to report, or None where the processes have printed it themselves (`job.command` does).
+    It raises the `VoxError` of a process, `KeyboardInterrupt` where the run was interrupted after a checkpoint, and
     `SystemExit(code)` where a process has said itself why it failed. It ends all processes in every case. Beside it:
     `world`, the number of processes it starts, for `--dry-run`; `storage: Path | None`, where run folders are made
     instead of ./runs; `free_on_resume: ClassVar[frozenset[str]]`, its keys that say where and not what, which may

@@ -50,6 +50,7 @@ KINDS = [
     ("sew", {}, False),
     ("unispeech", {}, False),
     ("data2vec-audio", {}, True),
+    ("wav2vec2-conformer", {"feat_extract_norm": "layer", "position_embeddings_type": "rotary"}, True),
     ("wav2vec2-bert", {}, True),
     ("audio-spectrogram-transformer", {}, False),
     ("whisper", {}, False),

@@ -83,7 +83,7 @@ def start(project: Project, *arguments: str, env: Mapping[str, str] | None = Non
 
 
 def finish(process: subprocess.Popen[str]) -> Ended:
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=300)
     return Ended(process.returncode, out, err)
 
 
@@ -111,7 +111,7 @@ def of_cluster(mark: str, called: str = "") -> list[psutil.Process]:
     ]
 
 
-def until(what: Callable[[], Any], *, seconds: float = 120.0) -> Any:
+def until(what: Callable[[], Any], *, seconds: float = 300.0) -> Any:
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end, "it has not happened"

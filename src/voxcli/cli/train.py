@@ -159,7 +159,7 @@ def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, task: Task
     for number, one in enumerate(trained, 1):
         if stages:
             console.write(("\n" if number > 1 else "") + f"stage       {Path(one['run']).name}")
-        speed = one["audio_seconds"] / max(one["seconds"], 1e-9)
+        speed = f" ({one['audio_seconds'] / one['seconds']:.0f} s/s)" if one["seconds"] else ""
         steps = ", ".join(map(str, one["averaged"] or ([one["best_step"]] if one["best_step"] else [])))
         what = f" ({'mean of steps' if one['averaged'] else 'step'} {steps})" if steps else ""
         console.write(f"model       {one['model']}{what}")
@@ -167,8 +167,8 @@ def _report(root: Path, trained: list[dict[str, Any]], asked: str, *, task: Task
             shown = ", ".join(f"{name} {value:.4f}" for name, value in one["validation"].items())
             console.write(f"validation  {shown}")
         console.write(
-            f"trained     {one['steps']:,} steps, {clock(one['audio_seconds'])} of audio in {clock(one['seconds'])} "
-            f"({speed:.0f} s/s)" + (", stopped early" if one["stopped_early"] else "")
+            f"trained     {one['steps']:,} steps, {clock(one['audio_seconds'])} of audio in {clock(one['seconds'])}"
+            f"{speed}" + (", stopped early" if one["stopped_early"] else "")
         )
         if one["set_aside"]:
             console.write(f"set aside   {one['set_aside']} utterances: {Path(one['run']) / 'culprits.jsonl'}")

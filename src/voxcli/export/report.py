@@ -15,31 +15,36 @@ from voxcli.export.run import Exported
 
 def lines(exported: Exported, *, to: str) -> Iterator[str]:
     """Place and size, the logits, and the error rates of the run itself and of what was exported."""
-    yield f"checkpoint  {_near(exported.checkpoint)}"
+    width = max(len("checkpoint"), len(to))
+
+    def line(label: str, content: str) -> str:
+        return f"{label:<{width}}  {content}"
+
+    yield line("checkpoint", f"{_near(exported.checkpoint)}")
     if exported.address is not None:
-        yield f"uploaded    {exported.address}"
+        yield line("uploaded", exported.address)
     found = exported.check
     if exported.base is not None:
         kept = f"; trained over {found.rounding}" if found is not None and found.rounding else ""
-        yield f"base        {_near(Path(exported.base))}{kept}"
-    yield f"{to:<10}  {exported.folder}, {exported.size / 1e6:,.1f} MB"
+        yield line("base", f"{_near(Path(exported.base))}{kept}")
+    yield line(to, f"{exported.folder}, {exported.size / 1e6:,.1f} MB")
     if found is None:
-        yield "check       none"
+        yield line("check", "none")
         return
     if isinstance(found, Check):
-        yield f"logits      {_logits(found.logits, adapter=exported.base is not None)}"
+        yield line("logits", _logits(found.logits, adapter=exported.base is not None))
     if found.classified is not None:
         same = "all classified alike" if not found.changed else f"{found.changed} classified otherwise"
-        yield f"classes     {found.classified} utterances of {found.probe.name}: {same}"
+        yield line("classes", f"{found.classified} utterances of {found.probe.name}: {same}")
         return
     if found.comparison is None:
-        yield f"texts       not compared: {found.probe.name}"
+        yield line("texts", f"not compared: {found.probe.name}")
         return
     count = found.comparison.after.utterances
     same = "all transcribed alike" if not found.changed else f"{found.changed} transcribed otherwise"
     if isinstance(found, Parity) and found.changed:
         same += f", {found.moved.errors} other words of {found.moved.length}"
-    yield f"texts       {count} utterances of {found.probe.name}: {same}"
+    yield line("texts", f"{count} utterances of {found.probe.name}: {same}")
     yield ""
     if isinstance(found, Parity):
         over = " with its adapter over the exact base" if found.rounding else ""

@@ -92,11 +92,12 @@ def hears_padding(config: Any) -> bool:
     """Whether a clip's logits depend on the padding behind it.
 
     Without an attention mask they do. The convolutions that stand for positions in data2vec are normalised after each
-    layer, which turns masked frames into something again.
+    layer, which turns masked frames into something again; those inside the layers of the wav2vec 2.0 conformer reach
+    from frames to the padding beside them.
     """
     if config.model_type in (WHISPER, AST):
         return False
-    return not attends_to_mask(config) or config.model_type == "data2vec-audio"
+    return not attends_to_mask(config) or config.model_type in ("data2vec-audio", "wav2vec2-conformer")
 
 
 def masks_itself(config: Any) -> bool:

@@ -30,6 +30,7 @@ LONG = 0.5  # s after which a plugin takes long: it may hang, and the others do 
 MOST = 24  # plugins in all at the same time
 SAVE_EVERY = 0.3  # s
 TICK = 0.05  # s
+GRACE = 1.0  # s that a process gets to be gone after the one it waits for
 
 
 _dumps, _write, _exit = json.dumps, os.write, os._exit  # as they were before any plugin had its hands on them
@@ -94,11 +95,10 @@ def _begin(job: dict[str, Any]) -> _Child:
     process = os.fork()
     if process == 0:
         os.close(read)
-        os.setsid()
-        signal.alarm(round(job["seconds"]) + 10)  # should this process be killed, nobody else would end that one
         child = os.fork()
         if child == 0:
-            signal.alarm(round(job["seconds"]) + 10)
+            os.setsid()  # so that what it starts can be ended with it
+            signal.alarm(round(job["seconds"]) + 10)  # should the looking process be killed, nobody else would end it
             for standard in (1, 2):
                 os.dup2(printed.fileno(), standard)
             _in_child(job, write)
@@ -111,6 +111,7 @@ def _begin(job: dict[str, Any]) -> _Child:
 def _in_child(job: dict[str, Any], write: int) -> None:
     """Look at the plugin and tell. Never returns."""
     try:
+        _put(write, {"process": os.getpid()})
         found = looking_at.look_at(job["name"], job["target"], job["distribution"], job["version"])
         _put(write, _content(job, found))
     finally:
@@ -133,30 +134,58 @@ def _is_late(child: _Child) -> bool:
 
 def _is_over(child: _Child) -> bool:
     """It has told everything, or it has ended, or its time is up."""
-    if b"\n" in child.told or _is_late(child):
+    if child.told.count(b"\n") > 1 or _is_late(child):
         return True
     return os.waitid(os.P_PID, child.process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _ended(child: _Child) -> dict[str, Any]:
     """Kill what is left of it and what it started; what the index keeps of it."""
-    hung = b"\n" not in child.told and _is_late(child)
-    for kill in (os.killpg, os.kill):
+    _drain(child)
+    told = _told(child)
+    seconds = float(child.job["seconds"]) if "found" not in told and _is_late(child) else None
+    if "process" in told:
         with contextlib.suppress(OSError):
-            kill(child.process, signal.SIGKILL)
-    os.waitpid(child.process, 0)
+            os.killpg(told["process"], signal.SIGKILL)
+    _reap(child.process)
+    _drain(child)
     os.close(child.pipe)
+    told |= _told(child)
     with child.printed as printed:
         printed.seek(0)
         said = printed.read(looking_at.PRINTED * 4).decode("utf-8", errors="replace")
-    told: dict[str, Any] = {}
-    with contextlib.suppress(ValueError):  # nothing, or the plugin wrote something of its own in between
-        told = json.loads(child.told.partition(b"\n")[0])
     if "found" not in told:
-        told = _content(child.job, _failure(told.get("status"), child.job["seconds"] if hung else None))
+        told = _content(child.job, _failure(told.get("status"), seconds))
     if not told["failed"]:
         told["found"]["printed"] = " ".join(said.split())[: looking_at.PRINTED]
     return index.record(told, child.job)
+
+
+def _drain(child: _Child) -> None:
+    os.set_blocking(child.pipe, False)
+    with contextlib.suppress(BlockingIOError):  # what it started may still hold the other end
+        while piece := os.read(child.pipe, 1 << 16):
+            child.told += piece
+
+
+def _told(child: _Child) -> dict[str, Any]:
+    """What its lines say: its process, then what it found, then how it ended."""
+    told: dict[str, Any] = {}
+    for line in child.told.split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError, TypeError):  # the plugin wrote something of its own in between
+            told |= json.loads(line)
+    return told
+
+
+def _reap(process: int) -> None:
+    """Wait for the outer process, which ends after the inner one; a plugin may have stopped it."""
+    deadline = time.monotonic() + GRACE
+    while time.monotonic() < deadline:
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return
+        time.sleep(0.001)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
 
 
 def _failure(status: int | None, seconds: float | None) -> Failure:

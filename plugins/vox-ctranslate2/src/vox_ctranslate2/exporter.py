@@ -63,7 +63,7 @@ def _convert(bundle: Bundle, checkpoint: Path, out: Path, quantization: str) -> 
     from ctranslate2.converters.converter import Converter
     from ctranslate2.converters.transformers import WhisperLoader
 
-    class InMemory(Converter):  # type: ignore[misc]
+    class InMemory(Converter):
         def _load(self) -> Any:
             return WhisperLoader()(bundle.model, bundle.processor.tokenizer)
 
@@ -94,12 +94,13 @@ def _mend(path: Path, bundle: Bundle) -> None:
 
 def _facts(bundle: Bundle) -> dict[str, Any]:
     """What the engine has to know and no file of CTranslate2 says."""
-    generation = bundle.model.generation_config
+    model: Any = bundle.model
+    generation = model.generation_config
     return {
         "multilingual": bool(generation.is_multilingual),  # CTranslate2 goes by the size of the vocabulary
         "language": getattr(generation, "language", None),
         "task": getattr(generation, "task", None),
-        "positions": int(bundle.model.config.max_target_positions),
+        "positions": int(model.config.max_target_positions),
         "alignment_heads": bool(getattr(generation, "alignment_heads", None)),  # the checkpoint's own, or guessed
     }
 

@@ -1,7 +1,7 @@
 """The process that a person started: it starts Ray Train's workers, shows what they say, and ends with them.
 
-Nothing is computed here. Ray Train watches the workers (`fitting`); this process hears of Ctrl-C, and decides what becomes
-of it.
+Nothing is computed here. Ray Train watches the workers (`fitting`); this process hears of Ctrl-C, and decides what
+becomes of it.
 """
 
 from __future__ import annotations
