@@ -49,11 +49,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
     """
     made: dict[str, Pair] = {}
 
-    def make(*, multilingual: bool = True, context: str = "window", window: int = 3, times: bool = False) -> Pair:
-        key = f"{multilingual}-{context}-{window}-{times}"
+    def make(
+        *, multilingual: bool = True, context: str = "window", window: int = 3, mels: int = 16, times: bool = False
+    ) -> Pair:
+        key = f"{multilingual}-{context}-{window}-{mels}-{times}"
         if key not in made:
             folder = tmp_path_factory.mktemp(key)
-            checkpoint = tiny_whisper(folder / "checkpoint", multilingual=multilingual, window=window, **LOUD)
+            checkpoint = tiny_whisper(
+                folder / "checkpoint", multilingual=multilingual, window=window, num_mel_bins=mels, **LOUD
+            )
             if not times:
                 path = checkpoint / "generation_config.json"
                 generation = json.loads(path.read_text())
@@ -95,6 +99,16 @@ def test_a_clip_is_heard_at_its_own_length(model: Callable[..., Pair]) -> None:
         texts(model(context=context)[1].transcribe_batch(clips, TURKISH)) for context in ("clip", "window")
     )
     assert at_clip != at_window
+
+
+def test_states_are_not_taken_for_log_mels(model: Callable[..., Pair]) -> None:
+    """With a clip context there may be as many positions as mels: CTranslate2 would encode such states again."""
+    here, there = model(context="clip", mels=70)
+    clips = sounds(0.9, 0.6)
+    assert there._features.batch(clips).shape == (2, 70, 140)
+    assert texts(there.transcribe_batch(clips, TURKISH)) == texts(here.transcribe_batch(clips, TURKISH))
+    timed = replace(TURKISH, timestamps="word", max_new_tokens=12)
+    assert texts(there.transcribe_batch(clips, timed)) == texts(here.transcribe_batch(clips, timed))
 
 
 def test_segments_are_those_of_transformers(model: Callable[..., Pair]) -> None:

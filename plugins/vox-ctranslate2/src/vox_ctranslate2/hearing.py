@@ -70,7 +70,11 @@ class Hearing:
         import numpy as np
 
         model = self.whisper.model
-        states = model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mels)), to_cpu=False)
+        states = ctranslate2.StorageView.from_array(np.ascontiguousarray(mels))
+        if mels.shape[2] // 2 != model.n_mels:
+            states = model.encode(states)
+        # Else they are encoded where they are used. CTranslate2 (4.8) takes whatever has `n_mels` rows for log-mels:
+        # states of as many positions, as a clip of 1.1 s has for 80 mels, would be encoded a second time.
         if language is None:
             heard = self._heard(states, len(mels))
             if len(set(heard)) > 1:
