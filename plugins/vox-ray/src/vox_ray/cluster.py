@@ -22,6 +22,7 @@ QUIET = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",  # s between two looks at the workers; Ray's own is 2
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without GPUs sees none; unset, Ray warns of a change
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process more, which tells workers what these do not ask for
 }
 """Set unless they are set already, before Ray is imported; its processes inherit them."""
 OBJECT_STORE = 96 * 2**20
