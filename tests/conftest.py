@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,6 @@ from pathlib import Path
 import pytest
 
 from voxcli.plugins.installed import found as FOUND
-
-# Tiny models gain nothing from threads, and threads of several test processes wait for each other: 55 s instead of 2 s
-# for one test on two cores. Set before torch is imported, and inherited by the processes that tests start.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A prediction costs a second or two before each run; those tests that are about it ask for it.
-os.environ.setdefault("VOX_PREDICT_MEMORY", "0")
 
 FAKES = '''
 """One small component of each kind that a recipe names."""

@@ -24,6 +24,7 @@ def site(tmp_path, monkeypatch):
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "vox_tones", raising=False)  # of another test, from a folder that has gone
     return folder
 
 
