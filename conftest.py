@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     """What the tests of a file have imported stays: the garbage collector need not look at it again and again.
 
-    A million objects of torch and transformers cost each full collection half a second, and the suite a fifth of its time.
+    A million objects of torch and transformers cost each full collection half a second: of the suite, a quarter.
     """
     yield
     if nextitem is None or nextitem.path != item.path:
