@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxcli.errors import UsageError
+from voxcli.plugins.manager import manager
 
 if TYPE_CHECKING:
     from voxcli.api import Decoding
@@ -25,6 +26,12 @@ Decoder = Annotated[
 ]
 
 
+def check(given: Sequence[str] | None) -> None:
+    """Before anything is loaded: raise `UsageError` for two names, and `PluginError` for one that nobody has."""
+    if name := _name(given or ()):
+        manager().registry.find("decoder", name)
+
+
 def with_decoder(decoding: Decoding, given: Sequence[str] | None) -> Decoding:
     """A checkpoint's decoding with the decoder of the command line: another one by its name, or other keys.
 
@@ -32,10 +39,8 @@ def with_decoder(decoding: Decoding, given: Sequence[str] | None) -> Decoding:
     """
     if not given:
         return decoding
-    names = [one for one in given if "=" not in one]
-    if len(names) > 1:
-        raise UsageError(f"--decoder names {' and '.join(names)}", help="choose one")
-    table: dict[str, Any] = {"type": names[0]} if names else dict(decoding.decoder or {})
+    name = _name(given)
+    table: dict[str, Any] = {"type": name} if name else dict(decoding.decoder or {})
     if not table:
         raise UsageError(
             f"--decoder {given[0]}: the checkpoint decodes greedily, which has no keys",
@@ -46,6 +51,13 @@ def with_decoder(decoding: Decoding, given: Sequence[str] | None) -> Decoding:
         if equals:
             table[key.strip()] = _value(text)
     return dataclasses.replace(decoding, decoder=None if table == {"type": "greedy"} else table)
+
+
+def _name(given: Sequence[str]) -> str | None:
+    names = [one for one in given if "=" not in one]
+    if len(names) > 1:
+        raise UsageError(f"--decoder names {' and '.join(names)}", help="choose one")
+    return names[0] if names else None
 
 
 def _value(text: str) -> Any:

@@ -10,7 +10,7 @@ import typer
 
 from voxcli.api import Split
 from voxcli.cli import console
-from voxcli.cli.decoder import Decoder, with_decoder
+from voxcli.cli.decoder import Decoder, check, with_decoder
 from voxcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def evaluate(
     vox evaluate runs/my-run
     vox evaluate openai/whisper-small --data speech/manifest.csv --language tr
     """
+    check(decoder)
     say = console.say
     say("loading torch and transformers")
     from voxcli.data.corpus import clock

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from voxcli.cli import console
-from voxcli.cli.decoder import Decoder, with_decoder
+from voxcli.cli.decoder import Decoder, check, with_decoder
 from voxcli.cli.evaluate import BatchDuration, Beams, Device, Language, TaskName, Tokens, changed
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
@@ -87,6 +87,7 @@ def transcribe(
     from voxcli.transcribe.inputs import find
 
     sources = find(inputs, stdin=lambda: sys.stdin.buffer.read())
+    check(decoder)
     plan = _Plan.of(sources, chosen(format), output_dir, beside, many=len(sources) > 1, json=json)
     plan.check(skip_existing=skip_existing, overwrite=overwrite)
     if not plan.todo:
