@@ -50,8 +50,12 @@ def test_scores_of_another_decoder_stand_beside_the_models_own(project: Project)
     assert {one.name for one in (project.path / "evaluation" / "ctc").iterdir()} == {"data-test", "data-test-beam"}
 
 
-@pytest.mark.parametrize("command", [("evaluate", "ctc", "--data", "data"), ("transcribe", "data/audio", "--model", "ctc")])
-def test_a_decoder_that_nobody_has_is_said_before_anything_is_loaded(project: Project, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "command", [("evaluate", "ctc", "--data", "data"), ("transcribe", "data/audio", "--model", "ctc")]
+)
+def test_a_decoder_that_nobody_has_is_said_before_anything_is_loaded(
+    project: Project, command: tuple[str, ...]
+) -> None:
     missing = project.run(*command, "--decoder", "bean").assert_code(2)
     assert missing.err == "error: no decoder is called 'bean'\n  = help: did you mean `beam`? known: beam, greedy\n"
     twice = project.run(*command, "--decoder", "beam", "--decoder", "greedy").assert_code(2)

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from voxcli.plugins import choices, discovery, index, looking
+from voxcli.plugins import choices, discovery
+from voxcli.plugins.looks import index, pending
 from voxcli.plugins.manager import Manager
 
 
@@ -29,11 +30,11 @@ def starts(monkeypatch):
     popen = subprocess.Popen
 
     def counted(command, **settings):
-        if any("looker" in str(one) for one in command):
+        if any("looks import process" in str(one) for one in command):
             began.append(command)
         return popen(command, **settings)
 
-    monkeypatch.setattr(looking.subprocess, "Popen", counted)
+    monkeypatch.setattr(pending.subprocess, "Popen", counted)
     return began
 
 
@@ -248,7 +249,7 @@ def test_the_variable_wins(install, tones, monkeypatch):
 
 
 def test_the_time_a_plugin_has_can_be_set(monkeypatch):
-    for given, expected in (("5", 5.0), ("soon", looking.SECONDS), ("-3", 0.1)):
+    for given, expected in (("5", 5.0), ("soon", pending.SECONDS), ("-3", 0.1)):
         monkeypatch.setenv("VOX_PLUGIN_SECONDS", given)
-        assert looking.limit() == expected
+        assert pending.limit() == expected
     assert os.environ["VOX_PLUGIN_SECONDS"]

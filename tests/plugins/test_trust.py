@@ -8,7 +8,8 @@ import sys
 import pytest
 from wheels import wheel
 
-from voxcli.plugins import choices, index
+from voxcli.plugins import choices
+from voxcli.plugins.looks import index
 from voxcli.plugins.manager import Manager
 
 pytestmark = pytest.mark.usefixtures("fakes")

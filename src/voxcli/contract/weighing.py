@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> None:
 def _weighed(asked: dict[str, Any]) -> dict[str, Any]:
     from voxcli.contract.target import Recorder
     from voxcli.plugins import importing
-    from voxcli.plugins.patches import Patches
-    from voxcli.plugins.watching import Watch
+    from voxcli.plugins.looks.patches import Patches
+    from voxcli.plugins.looks.watching import Watch
 
     for name in ("typer", "pluggy", "voxcli.plugins.manager"):  # what every command has imported anyway
         importlib.import_module(name)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from voxcli.errors import PluginError
 from voxcli.plugins import choices, installed
-from voxcli.plugins.index import Index, path
-from voxcli.plugins.look import Failure, Look
-from voxcli.plugins.looking import Looking, limit
+from voxcli.plugins.looks.index import Index, path
+from voxcli.plugins.looks.look import Failure, Look
+from voxcli.plugins.looks.pending import Looking, limit
 from voxcli.plugins.plugin import Plugin
 from voxcli.plugins.registry import Registration, Registry
 

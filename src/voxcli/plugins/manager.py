@@ -1,6 +1,6 @@
 """Plugins one by one, so that one that fails is named and everything else goes on.
 
-What an installed plugin brings is known from a look at it (`voxcli.plugins.look`); its code runs in this process when
+What an installed plugin brings is known from a look at it (`voxcli.plugins.looks`); its code runs in this process when
 one of its components, commands or hooks is needed. Plugin files (`--plugin`) run at once, as they are given to do.
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import voxcli
 from voxcli.errors import PluginError
 from voxcli.plugins import importing
-from voxcli.plugins.look import failure_from
+from voxcli.plugins.looks.look import failure_from
 from voxcli.plugins.plugin import Plugin as Plugin
 from voxcli.plugins.registry import BUILTIN, Registration, Registry
 

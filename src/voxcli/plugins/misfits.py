@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from voxcli.plugins import hooks
-from voxcli.plugins.look import Oddity
+from voxcli.plugins.looks.look import Oddity
 
 if TYPE_CHECKING:
     from voxcli.plugins.manager import Plugin

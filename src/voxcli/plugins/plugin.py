@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxcli.plugins.look import Failure, Look
+from voxcli.plugins.looks.look import Failure, Look
 
 
 @dataclass(eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voxcli.errors import PluginError
-from voxcli.plugins.look import Known
+from voxcli.plugins.looks.look import Known
 from voxcli.plugins.registry import Registration, Registry
 
 

@@ -19,7 +19,7 @@ from voxcli.errors import PluginError
 from voxcli.protocols import KINDS
 
 if TYPE_CHECKING:
-    from voxcli.plugins.look import Known
+    from voxcli.plugins.looks.look import Known
     from voxcli.plugins.manager import Plugin
 
 BUILTIN = "voxcli"

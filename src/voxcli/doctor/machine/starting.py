@@ -18,9 +18,9 @@ from typing import Any
 
 from voxcli.doctor.machine.importing import failure, tell
 from voxcli.plugins import importing
+from voxcli.plugins.looks.watching import Watch
 from voxcli.plugins.recorder import Recorder
 from voxcli.plugins.registry import Registry
-from voxcli.plugins.watching import Watch
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Every plugin -> how long it takes to load, what it imports, and which of its components fail.
 
-Those that are installed have been looked at in a process of their own (`voxcli.plugins.looking`); their components, and
+Those that are installed have been looked at in a process of their own (`voxcli.plugins.looks`); their components, and
 plugin files, are imported here, in a process for each plugin.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxcli.doctor.machine import probing
-from voxcli.plugins.look import HeavyImport
+from voxcli.plugins.looks.look import HeavyImport
 from voxcli.plugins.manager import Manager, Plugin
 
 SECONDS = 60.0  # for all plugins; the components of one may import torch

@@ -10,7 +10,7 @@ from voxcli.findings import About
 
 if TYPE_CHECKING:
     from voxcli.doctor.context import Context
-    from voxcli.plugins.look import Failure
+    from voxcli.plugins.looks.look import Failure
     from voxcli.plugins.manager import Plugin
 
 

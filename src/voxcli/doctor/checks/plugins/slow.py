@@ -27,7 +27,7 @@ class PluginSlow:
     components are imported when a recipe asks for them.
 
     Sources: simonw/llm#732 (`--help` from 1.3 s to 10.7 s with plugins), #848; dreem PR #168 (134 s to 0.28 s); the
-    libraries that count: voxcli.plugins.watching. Measured here: see the threshold.
+    libraries that count: voxcli.plugins.looks.watching. Measured here: see the threshold.
     """
 
     code: ClassVar[str] = "P002"

@@ -21,7 +21,7 @@ import voxcli
 from voxcli.folders import cache_folder
 from voxcli.plugins import stored
 from voxcli.plugins.installed import Installed, Scans, environment
-from voxcli.plugins.look import Failure, Look, failure_of, look_of
+from voxcli.plugins.looks.look import Failure, Look, failure_of, look_of
 
 FILE = "plugins.json"
 FORMAT = 2

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
-from voxcli.plugins.look import HeavyImport
+from voxcli.plugins.looks.look import HeavyImport
 
 HEAVY = (
     "torch", "torchaudio", "torchvision", "torchcodec", "transformers", "accelerate", "peft", "bitsandbytes",
@@ -20,7 +20,7 @@ HEAVY = (
 and pydantic 0.1 s, datasets 1, torch 2, transformers' models 5; `vox --help` takes 0.15 s without them."""
 
 _IMPORTERS = (
-    "voxcli.plugins.looking_at",
+    "voxcli.plugins.looks.examine",
     "voxcli.plugins.importing",
     "voxcli.doctor.machine.starting",
     "voxcli.contract.weighing",

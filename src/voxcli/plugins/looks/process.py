@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import voxcli.api  # noqa: F401  every plugin imports it, so that each fork has it
-from voxcli.plugins import index, looking_at
-from voxcli.plugins.look import Failure, Look, plain
+from voxcli.plugins.looks import examine, index
+from voxcli.plugins.looks.look import Failure, Look, plain
 
 TOGETHER = 3  # plugins that are imported at the same time, beside those that take long
 LONG = 0.5  # s after which a plugin takes long: it may hang, and the others do not wait for it
@@ -112,7 +112,7 @@ def _in_child(job: dict[str, Any], write: int) -> None:
     """Look at the plugin and tell. Never returns."""
     try:
         _put(write, {"process": os.getpid()})
-        found = looking_at.look_at(job["name"], job["target"], job["distribution"], job["version"])
+        found = examine.look_at(job["name"], job["target"], job["distribution"], job["version"])
         _put(write, _content(job, found))
     finally:
         _exit(0)
@@ -120,7 +120,7 @@ def _in_child(job: dict[str, Any], write: int) -> None:
 
 def _content(job: dict[str, Any], found: Look | Failure) -> dict[str, Any]:
     place = found.place if isinstance(found, Failure) else ""
-    files = looking_at.files(job["target"], place)
+    files = examine.files(job["target"], place)
     return {"found": plain(found), "failed": isinstance(found, Failure), "files": files}
 
 
@@ -153,11 +153,11 @@ def _ended(child: _Child) -> dict[str, Any]:
     told |= _told(child)
     with child.printed as printed:
         printed.seek(0)
-        said = printed.read(looking_at.PRINTED * 4).decode("utf-8", errors="replace")
+        said = printed.read(examine.PRINTED * 4).decode("utf-8", errors="replace")
     if "found" not in told:
         told = _content(child.job, _failure(told.get("status"), seconds))
     if not told["failed"]:
-        told["found"]["printed"] = " ".join(said.split())[: looking_at.PRINTED]
+        told["found"]["printed"] = " ".join(said.split())[: examine.PRINTED]
     return index.record(told, child.job)
 
 

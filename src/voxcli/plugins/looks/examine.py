@@ -13,12 +13,12 @@ import pluggy
 
 from voxcli.plugins import hooks, importing
 from voxcli.plugins.commands import commands_of
-from voxcli.plugins.look import Component, Failure, Look, failure_from
+from voxcli.plugins.looks.look import Component, Failure, Look, failure_from
+from voxcli.plugins.looks.patches import Patches
+from voxcli.plugins.looks.watching import Watch
 from voxcli.plugins.misfits import implemented, oddities
-from voxcli.plugins.patches import Patches
 from voxcli.plugins.recorder import Recorder
 from voxcli.plugins.registry import Registry
-from voxcli.plugins.watching import Watch
 
 PRINTED = 200  # characters that are kept of what it prints
 

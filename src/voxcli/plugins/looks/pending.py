@@ -15,15 +15,16 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from voxcli.plugins.index import Index, Record, key_of, path
 from voxcli.plugins.installed import Installed, environment
+from voxcli.plugins.looks.index import Index, Record, key_of, path
 
 SECONDS_VARIABLE = "VOX_PLUGIN_SECONDS"
 SECONDS = 60.0  # s that a plugin may take to import, unless VOX_PLUGIN_SECONDS says otherwise
 POLL = 0.05  # s between two looks into the index while another process is at it
 
 _BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from voxcli.plugins import looker; looker.main(sys.argv)"
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from voxcli.plugins.looks import process; process.main(sys.argv)"
 )
 _kept: list[subprocess.Popen[bytes]] = []
 """Processes of this one that may outlive it; a dropped one would warn."""
