@@ -10,10 +10,10 @@ import voxcli
 pytestmark = pytest.mark.usefixtures("fakes")
 
 
-def test_list(vox_project, snapshot, monkeypatch):
+def test_list(vox_project, vox_snapshot, monkeypatch):
     monkeypatch.setattr(voxcli, "__version__", "1.2.3")
     shown = vox_project().run("plugins", "list").assert_ok().out
-    snapshot(re.sub(r"\d+ ms", "0 ms", shown), "plugins_list.txt")
+    vox_snapshot(re.sub(r"\d+ ms", "0 ms", shown), "plugins_list.txt")
 
 
 def test_list_for_a_script(vox_project):

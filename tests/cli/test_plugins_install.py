@@ -10,10 +10,11 @@ import sys
 import sysconfig
 import textwrap
 import venv
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
-from wheels import wheel
+from wheels import unpack, wheel
 
 import voxcli
 from voxcli.plugins import installing
@@ -289,11 +290,21 @@ def test_an_environment_that_cannot_be_written_is_said_before_anything_runs(tmp_
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full"),
         ("ERROR: Cannot find command 'git' - do you have 'git' installed and in your PATH?", "needs git"),
         ("ERROR: Failed building wheel for vox-x", "cannot be built here"),
+        ("/bin/sh: 1: cmake: not found\nERROR: Failed building wheel for kenlm", "cannot be built here"),
         ("something that nobody knows", "pip ended with exit code 3"),
     ],
 )
 def test_what_pip_and_uv_print_is_understood(printed, said):
     assert said in installing.failure(printed, 3, "pip").message
+
+
+def test_what_another_needs_by_url_was_not_asked_for(tmp_path):
+    brought = []
+    for name, needs in (("vox-main", ["vox-dep @ file:///x/vox_dep.whl"]), ("vox-dep", ["vox-tones>=1"])):
+        info = unpack(wheel(tmp_path / "wheels", name, "1.0", {f"{name}.py": ""}, needs=needs), tmp_path)
+        (info / "direct_url.json").write_text('{"url": "file:///x"}')
+        brought.append(PathDistribution(info))
+    assert installing.from_urls(brought) == {"vox-main"}
 
 
 @pytest.mark.parametrize(

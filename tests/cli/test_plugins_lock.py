@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import pytest
 from wheels import unpack, wheel
+
+from voxcli.plugins import locking
+from voxcli.plugins.manager import forget
 
 pytestmark = pytest.mark.usefixtures("fakes")
 
@@ -55,6 +59,8 @@ def site(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("VOX_TEST_RAN", str(tmp_path / "ran"))
+    for module in ("vox_tones", "vox_ear"):  # of another test, from a folder that has gone
+        monkeypatch.delitem(sys.modules, module, raising=False)
     return folder
 
 
@@ -111,6 +117,46 @@ def test_what_is_locked(project, site):
     assert names("other.toml", "r.toml", "--out", "mine.lock") == ["vox-ear", "vox-tones"]
     assert (project.path / "mine.lock").is_file()
     assert names("--all") == ["vox-ear", "vox-quiet", "vox-tones"]
+
+
+def test_nothing_refused_runs_in_the_background_or_for_the_doctor(project, site, tmp_path):
+    """A look is renewed when something else was installed, and the doctor imports components: not under a lock."""
+    install(site)
+    project.run("plugins", "list").assert_ok()
+    (project.path / "vox-plugins.lock").write_text("version = 1\n")
+    (tmp_path / "ran").unlink()
+    install(site, name="vox-quiet", source="from voxcli.api import hookimpl\n")
+    listed = project.run("--locked", "plugins", "list").assert_ok()
+    assert "vox plugins enable" not in listed.out
+    project.run("doctor", "--locked", "--only", "P001")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_locked_listener_that_changed_is_refused_before_the_first_step(project, site):
+    """Nobody may look whether it still listens; and one that hears the end only is no surprise at the end."""
+    from voxcli.errors import PluginError
+    from voxcli.plugins.manager import manager
+
+    install(site, name="vox-ear", source=LISTENER)
+    project.run("plugins", "lock", "other.toml").assert_ok()
+    (project.path / "empty.lock").write_text("version = 1\n")
+    for lock in ("empty.lock", "vox-plugins.lock"):
+        forget()
+        locking.use(project.path / lock)
+        with pytest.raises(PluginError, match=r"vox-ear 1\.0 .*is not"):
+            manager().call("vox_run_start", run=None)
+        locking.forget()
+        (site / "vox_ear.py").write_text((site / "vox_ear.py").read_text() + "x = 1\n")
+
+
+def test_a_lock_that_cannot_be_written(project, site):
+    install(site)
+    for out in ("nodir/x.lock", "."):
+        said = project.run("plugins", "lock", "--out", out).assert_code(2).err
+        assert f"{out} cannot be written" in said
+    project.write({"a/clip.py": "", "b/clip.py": "x = 1"})
+    both = ("--plugin", "a/clip.py", "--plugin", "b/clip.py")
+    assert "two plugin files are called clip.py" in project.run(*both, "plugins", "lock", "--all").assert_code(2).err
 
 
 def test_recipes_that_cannot_be_locked_are_named(project, site):

@@ -112,11 +112,11 @@ def test_an_unknown_command_that_nobody_brings_is_a_slip(vox_project):
 def test_one_that_is_installed_is_not_installed_again(project, site):
     info = install(site)
     check(project).assert_ok()
-    choices.disable("phones")
+    choices.disable("vox-phones")
     said = check(project).assert_code(2).err
     assert "plugin phones 1.0 is disabled (you disabled it): `vox plugins enable vox-phones`" in said
     assert project.run("ring").assert_code(2).err.count("is disabled") == 1
-    choices.enable("phones")
+    choices.enable("vox-phones")
     check(project).assert_ok()
     said = check(project, "augment.0.type=phone-lime").assert_code(2).err
     assert "did you mean `phone-line`?" in said

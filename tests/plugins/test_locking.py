@@ -123,6 +123,24 @@ def test_what_was_locked_may_run(site):
     lock.require(Plugin("tones", "Vox_Tones", "1.0", target="vox_tones"))  # the same name, written otherwise
 
 
+def test_a_module_that_python_finds_elsewhere_is_refused(site, tmp_path, monkeypatch):
+    """The hash of the files says nothing of another file that the import path has first, or of a folder beside them."""
+    tones(site)
+    plugin = Plugin("tones", "vox-tones", "1.0", target="vox_tones")
+    lock = locking.lock_of([plugin], Path("a.lock"))
+    assert lock.allows(plugin)
+    assert lock.elsewhere(plugin, "vox_tones.audio:Tones") is None
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / "vox_tones.py").write_text("")
+    (first / "tones_impl.py").write_text("")
+    monkeypatch.syspath_prepend(str(first))
+    found = lock.difference(plugin)
+    assert found is not None
+    assert f"would import {first}/vox_tones.py" in found.message
+    assert lock.elsewhere(plugin, "tones_impl:Tones") is not None
+
+
 def test_what_is_not_in_the_lock_is_refused(site):
     tones(site)
     error = refusal(locking.Lock((), Path("vox-plugins.lock")), plugin())

@@ -221,35 +221,73 @@ def test_choices_are_kept_under_any_spelling(install, tones):
     assert states()["tones"] == ("ok", "")
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"disabled": 3}', '{"disabled": [1, "tones"]}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"disabled": 3}', '{"disabled": [1, "vox-tones"]}'])
 def test_damaged_choices_are_no_error(install, tones, tmp_path, content, caplog):
     install("vox-tones", "1.2", {"vox_tones": tones("vox_tones")})
     choices.path().parent.mkdir()
     choices.path().write_text(content)
-    expected = "disabled" if '"tones"' in content else "ok"
+    expected = "disabled" if '"vox-tones"' in content else "ok"
     assert states()["tones"][0] == expected
     assert states()["tones"][0] == expected
     assert len([one for one in caplog.records if "cannot be read" in one.getMessage()]) == (content in ("", "[]"))
-    choices.disable("tones")
+    choices.disable("vox-tones:tones")
     assert states()["tones"][0] == "disabled"
 
 
 def test_choices_that_cannot_be_written_are_an_error_with_a_repair(tmp_path):
     (tmp_path / "config").write_text("a file stands in its place")
     with pytest.raises(Exception, match="cannot be written") as caught:
-        choices.disable("tones")
+        choices.disable("vox-tones:tones")
     assert "VOX_CONFIG" in str(caught.value.help)
 
 
 def test_the_variable_wins(install, tones, monkeypatch):
     install("vox-tones", "1.2", {"vox_tones": tones("vox_tones")})
-    choices.enable("tones")
+    choices.enable("vox-tones:tones")
     monkeypatch.setenv("VOX_DISABLE_PLUGINS", "Tones")
     assert states()["tones"] == ("disabled", "VOX_DISABLE_PLUGINS")
 
 
+def test_what_was_chosen_for_one_holds_for_no_other_of_its_name(install, tones):
+    """Anybody may call an entry point `tones`."""
+    install("vox-tones", "1.2", {"vox_tones": tones("vox_tones")})
+    choices.enable(choices.key("vox-tones", "tones"))
+    install("innocent-lib", "1.0", {"vox_other": "1 / 0"}, INSTALLER="pip\n")
+    (found,) = [one for one in Manager().plugins if one.distribution == "innocent-lib"]
+    assert found.state == "held"
+    choices.disable(choices.key("innocent-lib", found.name))
+    assert states()["tones"] == ("ok", "")
+
+
+def test_what_an_uninstall_left_behind_breaks_nothing(install, tones, caplog):
+    site = install("vox-tones", "1.2", {"vox_tones": tones("vox_tones")})
+    (site / "vox_gone-1.0.dist-info").mkdir()
+    (site / "vox_gone-1.0.dist-info" / "entry_points.txt").write_text("[voxcli]\ngone = vox_gone\n")
+    assert names() == ["tones"]
+    assert "vox_gone-1.0.dist-info cannot be read and is left out" in caplog.text
+
+
+def test_what_failed_is_looked_at_again_on_demand(install, tones, monkeypatch, vox_project):
+    """What it lacked may be there now, and more time may be what it needs."""
+    monkeypatch.delenv("VOX_TEST_TOKEN", raising=False)
+    install("vox-tones", "1.2", {"vox_tones": "import os; os.environ['VOX_TEST_TOKEN']\n"})
+    assert states()["tones"][0] == "broken"
+    monkeypatch.setenv("VOX_TEST_TOKEN", "1")
+    assert states()["tones"][0] == "broken"
+    vox_project().run("plugins", "info", "vox-tones").assert_ok()
+    assert states()["tones"][0] == "ok"
+
+
+def test_more_time_is_another_look(install, monkeypatch):
+    install("vox-slow", "1.0", {"vox_slow": "import time; time.sleep(1)\n"})
+    monkeypatch.setenv("VOX_PLUGIN_SECONDS", "0.2")
+    assert states()["slow"] == ("broken", "its import did not end within 0.2 s")
+    monkeypatch.setenv("VOX_PLUGIN_SECONDS", "20")
+    assert states()["slow"][0] == "ok"
+
+
 def test_the_time_a_plugin_has_can_be_set(monkeypatch):
-    for given, expected in (("5", 5.0), ("soon", pending.SECONDS), ("-3", 0.1)):
+    for given, expected in (("5", 5.0), ("soon", index.SECONDS), ("-3", 0.1)):
         monkeypatch.setenv("VOX_PLUGIN_SECONDS", given)
-        assert pending.limit() == expected
+        assert index.limit() == expected
     assert os.environ["VOX_PLUGIN_SECONDS"]

@@ -107,6 +107,11 @@ def first(tmp_path_factory, vox):
     return site, helped, json.loads(listed.stdout), json.loads(found.stdout)["findings"], started
 
 
+@pytest.fixture(autouse=True)
+def _seconds(monkeypatch):
+    monkeypatch.setenv("VOX_PLUGIN_SECONDS", SECONDS)
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_what_became_of_it(first, name):
     by_name = {one["name"]: one for one in first[2]["plugins"]}

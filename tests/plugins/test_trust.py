@@ -88,11 +88,11 @@ def test_a_component_of_a_plugin_that_is_switched_off_says_how_to_have_it(vox_pr
     project = vox_project({"r.toml": good})
     asked = ("recipe", "check", "r.toml", 'data=[{type = "tones"}]')
     project.run(*asked).assert_ok()
-    choices.disable("tones")
+    choices.disable("vox-tones:tones")
     said = project.run(*asked).assert_code(2).err
     assert "no dataset is called 'tones'" in said
     assert "`vox plugins enable vox-tones`" in said
-    choices.enable("tones")
+    choices.enable("vox-tones:tones")
     project.run(*asked).assert_ok()
 
 

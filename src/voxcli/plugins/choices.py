@@ -1,7 +1,7 @@
 """What a person has chosen for plugins: those that never run, and those that run although nobody asked for them.
 
-Kept in `$VOX_CONFIG/plugins.json`, by names of plugins or of distributions. `VOX_DISABLE_PLUGINS` is for one command
-and wins.
+Kept in `$VOX_CONFIG/plugins.json`, by names of distributions or as "distribution:plugin": anybody may give an entry
+point the name of another. `VOX_DISABLE_PLUGINS` is for one command, wins, and takes names of plugins too.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ def enable(*names: str) -> None:
 def same(name: str) -> str:
     """A name as indexes compare it: Vox_LM is vox-lm (packaging.python.org, "Names and normalization")."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def key(distribution: str, plugin: str) -> str:
+    """What stands for one plugin of a distribution."""
+    return f"{same(distribution)}:{same(plugin)}"
 
 
 def _choose(names: tuple[str, ...], into: str, out_of: str) -> None:

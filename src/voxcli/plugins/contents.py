@@ -60,6 +60,29 @@ def files_of(found: Distribution) -> Iterator[tuple[str, Path]]:
     yield from recorded or _modules(found)
 
 
+def strange_place(plugin: Plugin, target: str) -> Path | None:
+    """The file from which Python would import the top-level module of `target`, where that is none of the plugin's.
+
+    None too where there is no such module, or where it is a namespace, which has no code.
+    """
+    try:
+        spec = importlib.util.find_spec(target.partition(":")[0].partition(".")[0])
+        found = distribution(plugin.distribution)
+    except (PackageNotFoundError, ValueError, ImportError):
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    place = Path(spec.origin)
+    return None if any(path == place or _same(path, place) for _, path in files_of(found)) else place
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.name == other.name and one.samefile(other)
+    except OSError:
+        return False
+
+
 def _recorded(found: Distribution) -> Iterator[tuple[str, Path]]:
     """From RECORD, without the metadata and what an installer makes."""
     for entry in found.files or ():

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from voxcli.errors import PluginError
 from voxcli.plugins import choices, installed
-from voxcli.plugins.looks.index import Index, path
+from voxcli.plugins.looks.index import Index, limit, path
 from voxcli.plugins.looks.look import Failure, Look
-from voxcli.plugins.looks.pending import Looking, limit
+from voxcli.plugins.looks.pending import Looking
 from voxcli.plugins.plugin import Plugin
 from voxcli.plugins.registry import Registration, Registry
 
@@ -67,6 +68,25 @@ class Discovery:
             log.warning("%s: still being looked at, so this command goes on without", self._names())
             self._named |= {id(plugin) for plugin, _ in self._pending}
 
+    def again(self, plugins: Collection[Plugin]) -> None:
+        """Look anew at those of these that are broken, and wait for it: what they lacked may be there now."""
+        failed = [
+            (plugin, one)
+            for plugin, one in self._entries
+            if plugin in plugins
+            and plugin.state == "broken"
+            and not (plugin.failure is not None and plugin.failure.shadowed)
+            and _locked_out(plugin) is None
+        ]
+        if not failed:
+            return
+        for plugin, one in failed:
+            self._index.forget(one)
+            plugin.state, plugin.failure, plugin.error = "slow", None, None
+        self._pending += failed
+        self._begin()
+        self._take_what_comes(limit() + GRACE, thorough=True)
+
     def _take_what_comes(self, seconds: float, *, thorough: bool = False) -> None:
         """Wait for at most `seconds`. What another command looked at may have been changed since: it is ours then."""
         deadline = time.monotonic() + seconds
@@ -94,18 +114,19 @@ class Discovery:
             self.plugins.append(plugin)
             self._entries.append((plugin, one))
             names = {choices.same(one.name), choices.same(one.distribution)}
+            keys = {choices.same(one.distribution), choices.key(one.distribution, one.name)}
             look = self._index.look(one)
             if now & {"all", *names}:
                 plugin.state, plugin.reason = "disabled", choices.DISABLE_VARIABLE
-            elif chosen & names:
+            elif chosen & keys:
                 plugin.state, plugin.reason = "disabled", DISABLED
-            elif not one.asked_for and not enabled & names:
+            elif not one.asked_for and not enabled & keys:
                 plugin.state, plugin.reason = "held", HELD
             elif (other := by_module.setdefault(one.target, plugin)) is not plugin:
                 plugin.refuse(_shadowed(other, one.target))
             elif look is not None:
                 self._take(plugin, look)
-                if self._index.is_stale(one):
+                if self._index.is_stale(one) and _locked_out(plugin) is None:
                     self._stale.append((plugin, one))
             elif (reason := _locked_out(plugin)) is not None:
                 plugin.state, plugin.reason = "held", reason

@@ -112,10 +112,12 @@ def _plugins(distribution: Distribution) -> Iterator[Installed]:
         return
     place = getattr(distribution, "_path", None)  # importlib.metadata has no public name for it
     folder = os.path.abspath(place) if isinstance(place, Path) else ""
+    name, version = distribution.metadata["Name"], distribution.version
+    if not isinstance(name, str) or not isinstance(version, str):
+        raise ValueError("its METADATA has no name or version: what is left of an installation that was removed?")
     installer = (distribution.read_text("INSTALLER") or "").strip()
     asked_for = installer not in ASKING or distribution.read_text("REQUESTED") is not None
     for point in points:
-        name, version = distribution.metadata["Name"], distribution.version
         yield Installed(point.name, point.value, name, version, folder, _changed(folder) or 0, asked_for)
 
 

@@ -76,8 +76,8 @@ def check_environment(chosen: Installer) -> None:
         )
 
 
-def run(command: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Run the command and tell each line that it prints. Raises `VoxError` where it fails."""
+def run(command: Sequence[str], tell: Callable[[str], None], *, done: str = "installed") -> None:
+    """Run the command and tell each line that it prints. Raises `VoxError` where it fails: nothing was `done`."""
     printed: list[str] = []
     try:
         process = subprocess.Popen(
@@ -91,7 +91,7 @@ def run(command: Sequence[str], tell: Callable[[str], None]) -> None:
             tell(line.rstrip("\n"))
     text = "".join(printed)
     if process.returncode:
-        raise failure(text, process.returncode, "pip" if "-m" in command and "pip" in command else "uv")
+        raise failure(text, process.returncode, "pip" if "-m" in command and "pip" in command else "uv", done=done)
 
 
 FAILURES: tuple[tuple[str, str, str], ...] = (
@@ -156,27 +156,27 @@ FAILURES: tuple[tuple[str, str, str], ...] = (
         "the lines above name the packages; another version of one of them may fit",
     ),
     (
+        r"metadata-generation-failed|Failed (?:to build|building)|subprocess-exited-with-error",
+        "the package cannot be built here",
+        "the lines above say why; a wheel of it needs no building",
+    ),
+    (
         r"not (?:appear to be|found|a valid|installable)|does not exist|neither a valid|Distribution not found|"
         r"Invalid requirement|Failed to parse",
         "what was asked for is no package",
         "give a name, `NAME==VERSION`, a folder with a pyproject.toml, a wheel or `git+https://…`",
     ),
-    (
-        r"metadata-generation-failed|Failed (?:to build|building)|subprocess-exited-with-error",
-        "the package cannot be built here",
-        "the lines above say why; a wheel of it needs no building",
-    ),
 )
 
 
-def failure(text: str, code: int, program: str) -> VoxError:
+def failure(text: str, code: int, program: str, *, done: str = "installed") -> VoxError:
     """What went wrong, from what pip or uv printed."""
     plain = " ".join(text.split())
     for pattern, message, help in FAILURES:
         if found := re.search(pattern, plain, re.IGNORECASE):
             words = {key: one for key, one in found.groupdict().items() if one}
             words.setdefault("name", words.get("other", ""))
-            return VoxError(f"nothing was installed: {message.format(**words)}", help=help.format(**words))
+            return VoxError(f"nothing was {done}: {message.format(**words)}", help=help.format(**words))
     return VoxError(f"{program} ended with exit code {code}", help="its last lines, above, say why")
 
 
@@ -211,6 +211,9 @@ def changed(before: Installed, after: Installed) -> list[Distribution]:
 def name_of(requirement: str) -> str | None:
     """The distribution that a requirement names: `vox-x[all]>=1`, a wheel, a folder; None of a URL without `NAME @`."""
     path = Path(requirement)
+    match = re.match(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^]]*\])?\s*(?:@|[=<>!~;]|$)", requirement)
+    if match and match[0].endswith("@"):
+        return same(match[1])
     if requirement.endswith(".whl"):
         return same(path.name.partition("-")[0])
     if (path / "pyproject.toml").is_file():
@@ -221,8 +224,17 @@ def name_of(requirement: str) -> str | None:
         except (OSError, ValueError, KeyError):
             return None
         return same(str(project))
-    match = re.match(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^]]*\])?\s*(?:@|[=<>!~;]|$)", requirement)
     return same(match[1]) if match else None
+
+
+def from_urls(brought: Sequence[Distribution]) -> set[str]:
+    """Names of those that came from a file or URL (PEP 610) and that no other of them needs."""
+    needed = {name_of(text.partition(";")[0].strip()) for one in brought for text in one.requires or ()}
+    return {
+        name
+        for one in brought
+        if one.read_text("direct_url.json") and (name := same(one.metadata["Name"])) not in needed
+    }
 
 
 def note_unasked(chosen: Installer, brought: Sequence[Distribution], asked: set[str]) -> None:

@@ -16,6 +16,7 @@ from voxcli.plugins import locking
 from voxcli.plugins.choices import DISABLE_VARIABLE, same
 
 if TYPE_CHECKING:
+    from voxcli.plugins.locking import Difference
     from voxcli.plugins.manager import Plugin
 
 COMMAND = "command"
@@ -72,24 +73,33 @@ def repair(kind: str, name: str, plugins: Iterable[Plugin] = (), told: Index | N
 
 def state(plugin: Plugin) -> str:
     """A plugin that does not run, why, and what makes it run."""
-    lock = locking.current()
-    if plugin.state == "held" and lock is not None and (difference := lock.difference(plugin)) is not None:
+    if (difference := _locked_out(plugin)) is not None:
         return f"{difference.message}: {difference.help}"
     reason = f" ({plugin.reason})" if plugin.reason else ""
-    repair = repair_of(plugin.state, plugin.reason, plugin.distribution)
+    repair = repair_of(plugin)
     return f"plugin {plugin.name} {plugin.version} is {plugin.state}{reason}" + (f": {repair}" if repair else "")
 
 
-def repair_of(state: str, reason: str, distribution: str) -> str:
-    """What makes a plugin run that does not."""
-    if state in ("held", "disabled"):
-        by_variable = DISABLE_VARIABLE in reason
-        return f"take it out of {DISABLE_VARIABLE}" if by_variable else f"`vox plugins enable {distribution}`"
-    if state == "slow":
-        return f"`vox plugins info {distribution}` waits for it"
-    if state == "broken":
-        return f"`vox plugins install --upgrade {distribution}`, or `vox plugins uninstall {distribution}`"
+def repair_of(plugin: Plugin) -> str:
+    """What makes a plugin run that does not; "" for one that runs."""
+    name = plugin.distribution
+    if (difference := _locked_out(plugin)) is not None:
+        return difference.help
+    if plugin.state in ("held", "disabled"):
+        by_variable = DISABLE_VARIABLE in plugin.reason
+        return f"take it out of {DISABLE_VARIABLE}" if by_variable else f"`vox plugins enable {name}`"
+    if plugin.state == "slow":
+        return f"`vox plugins info {name}` waits for it"
+    if plugin.state == "broken":
+        again = f"`vox plugins info {name}` looks at it again"
+        return f"{again}; `vox plugins install --upgrade {name}`, or `vox plugins uninstall {name}`"
     return ""
+
+
+def _locked_out(plugin: Plugin) -> Difference | None:
+    """How it differs from the lock that holds it."""
+    lock = locking.current()
+    return lock.difference(plugin) if plugin.state == "held" and lock is not None else None
 
 
 def _installed(plugins: list[Plugin], kind: str, name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxcli.errors import PluginError
 from voxcli.plugins.choices import same
-from voxcli.plugins.contents import hash_of
+from voxcli.plugins.contents import hash_of, strange_place
 
 if TYPE_CHECKING:
     from voxcli.plugins.manager import Plugin
@@ -105,7 +106,25 @@ class Lock:
                 f"{who} is not what was locked: its files have {now.hash}, {self.source} has {then.hash}",
                 f"{repair} if it should not have changed; {self._accept('takes it as it is')}",
             )
-        return None
+        return None if now.is_file else self.elsewhere(plugin, plugin.target)
+
+    def elsewhere(self, plugin: Plugin, target: str) -> Difference | None:
+        """Whether Python would import the module of an installed plugin from a file that its hash does not cover."""
+        place = strange_place(plugin, target)
+        if place is None:
+            return None
+        return Difference(
+            plugin.distribution,
+            f"plugin {plugin.distribution} {plugin.version} would import {place}, which is none of the files that "
+            f"{self.source} has the hash of",
+            "take that folder off the import path (PYTHONPATH); of an editable installation only those modules count "
+            "that its entry points name: a wheel has all",
+        )
+
+    def names(self, plugin: Plugin) -> bool:
+        """Whether a plugin of this name is in the lock, whatever its version and files."""
+        name, is_file = (plugin.file.name, True) if plugin.file is not None else (plugin.distribution, False)
+        return _key(name, is_file) in self._by_name
 
     def missing(self, plugins: Iterable[Plugin]) -> list[Difference]:
         """Locked distributions that are not among the installed plugins."""
@@ -121,9 +140,10 @@ class Lock:
         ]
 
     def _accept(self, what: str) -> str:
-        if self.source.name == FILE:
-            return f"`vox plugins lock` {what}"
-        return f"--locked={FILE} names the project's lock instead"
+        if self.source.is_dir() or self.source.suffix == ".json":
+            return f"--locked={FILE} names the project's lock instead"
+        own = self.source.absolute() == Path.cwd() / FILE
+        return f"`vox plugins lock{'' if own else f' --out {shlex.quote(str(self.source))}'}` {what}"
 
 
 def is_builtin(plugin: Plugin) -> bool:
@@ -139,8 +159,13 @@ def locked(plugin: Plugin) -> Locked:
 
 
 def lock_of(plugins: Iterable[Plugin], source: Path) -> Lock:
-    """A lock of these plugins; voxcli itself is left out."""
-    return Lock({_key(one.name, one.is_file): one for one in _third_party(plugins)}.values(), source)
+    """A lock of these plugins; voxcli itself is left out. Raises `PluginError` for two files of one name."""
+    found: dict[str, Locked] = {}
+    for one in _third_party(plugins):
+        before = found.setdefault(_key(one.name, one.is_file), one)
+        if before != one:
+            raise PluginError(f"two plugin files are called {one.name}", help="a lock knows them by name: rename one")
+    return Lock(found.values(), source)
 
 
 def _third_party(plugins: Iterable[Plugin]) -> list[Locked]:

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,10 @@ class Manager:
         """Wait until every installed plugin has been looked at, or has been given up."""
         self._found().wait(thorough=True)
 
+    def look_again(self, plugins: Collection[Plugin]) -> None:
+        """Look anew at those of these that are broken."""
+        self._found().again(plugins)
+
     def call(self, hook: str, **arguments: Any) -> None:
         """Call a hook on every plugin that implements it, and import those plugins first.
 
@@ -166,7 +170,7 @@ class Manager:
             return contextlib.nullcontext()
         for plugin in self.plugins:
             if plugin.distribution == registration.distribution:
-                self._allow(plugin)
+                self._allow(plugin, registration.target)
                 self._name_patches(plugin)
         return importing.quietly()
 
@@ -202,6 +206,8 @@ class Manager:
     def _import_for(self, hook: str) -> None:
         """Import the plugins that implement a hook. Those that cannot be asked are named."""
         for plugin in self.plugins:
+            if hook.startswith(RUN_HOOKS):
+                self._allow_listener(plugin)
             if plugin.look is not None and plugin.state == "ok" and hook in plugin.look.hooks:
                 self._allow(plugin)
                 try:
@@ -245,11 +251,26 @@ class Manager:
                     plugin.title, plugin.look.api_version, API_VERSION,
                 )  # fmt: skip
 
-    def _allow(self, plugin: Plugin) -> None:
-        """Raise `PluginError` where a lock is in force and does not have this plugin."""
+    def _allow(self, plugin: Plugin, target: str = "") -> None:
+        """Raise `PluginError` where a lock is in force and does not have this plugin, or the module of a component."""
         from voxcli.plugins import locking  # 15 ms, which a command that imports no plugin does not pay
 
         if (lock := locking.current()) is not None:
+            lock.require(plugin)
+            if target and plugin.file is None and (found := lock.elsewhere(plugin, target)) is not None:
+                raise PluginError(found.message, help=found.help)
+
+    def _allow_listener(self, plugin: Plugin) -> None:
+        """The same for what hears of a run, whichever of the hooks: before the first step, and not after the last.
+
+        One that the lock has and that is another now is refused too, though nobody may look whether it listens.
+        """
+        from voxcli.plugins import locking
+
+        if (lock := locking.current()) is None:
+            return
+        listens = plugin.look is not None and any(one.startswith(RUN_HOOKS) for one in plugin.look.hooks)
+        if (plugin.state == "ok" and listens) or (plugin.state == "held" and lock.names(plugin)):
             lock.require(plugin)
 
 

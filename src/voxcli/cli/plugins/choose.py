@@ -21,7 +21,7 @@ def disable(names: Names) -> None:
     from voxcli.plugins import choices
 
     for plugin in _installed(names):
-        choices.disable(plugin.name)
+        choices.disable(choices.key(plugin.distribution, plugin.name))
         console.write(
             f"{_who(plugin)} is disabled: nothing of it runs. `vox plugins enable {plugin.name}` takes it back"
         )
@@ -35,7 +35,7 @@ def enable(names: Names) -> None:
     from voxcli.plugins import choices
 
     for plugin in _installed(names):
-        choices.enable(plugin.name, plugin.distribution)
+        choices.enable(choices.key(plugin.distribution, plugin.name))
         left_out = choices.disabled_now() & {"all", choices.same(plugin.name), choices.same(plugin.distribution)}
         if left_out:
             console.say(f"warning: {choices.DISABLE_VARIABLE} still leaves it out")

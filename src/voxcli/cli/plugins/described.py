@@ -53,8 +53,7 @@ def plugin(one: Plugin, loaded: Manager, *, keys: bool) -> dict[str, Any]:
         "state": one.state,
         "reason": one.reason,
         "place": one.failure.place if one.failure is not None else "",
-        "help": (one.failure.help if one.failure is not None else "")
-        or known.repair_of(one.state, one.reason, one.distribution),
+        "help": (one.failure.help if one.failure is not None else "") or known.repair_of(one),
         "import_seconds": round(look.seconds if look is not None else one.import_seconds, 4),
         "api_version": look.api_version if look is not None else None,
         "heavy": [asdict(each) for each in look.heavy] if look is not None else [],
@@ -65,6 +64,9 @@ def plugin(one: Plugin, loaded: Manager, *, keys: bool) -> dict[str, Any]:
         "misfits": [asdict(each) for each in look.misfits] if look is not None else [],
     }
     registered = [each for each in loaded.registry if each.distribution == one.distribution]
+    if look is not None:  # a distribution may bring several plugins
+        own = {(each.kind, each.name) for each in look.components}
+        registered = [each for each in registered if (each.kind, each.name) in own]
     if one.state == "ok" and registered:
         rows = [component(each, loaded, keys=keys and each.kind != "check") for each in registered]
     else:

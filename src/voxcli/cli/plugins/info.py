@@ -42,6 +42,7 @@ def info(
     loaded = manager()
     loaded.wait()
     group = _whole(called(loaded.plugins, name), loaded)
+    loaded.look_again(group)
     if group:
         own = group[0].distribution == "voxcli"
         found = described.distribution(group, loaded, keys=not own)

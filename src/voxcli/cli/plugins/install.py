@@ -73,8 +73,8 @@ def install(
     installing.run(command, console.say)
     after = installing.installed()
     brought = installing.changed(before, after)
-    # what was given as a file or URL carries where it came from (PEP 610)
-    asked |= {choices.same(one.metadata["Name"]) for one in brought if one.read_text("direct_url.json")}
+    if any(installing.name_of(one) is None for one in [*wanted, *folders]):
+        asked |= installing.from_urls(brought)
     installing.note_unasked(chosen, brought, asked)
     looked = [_looked(after[name][0], changed=after[name][0] in brought) for name in sorted(asked) if name in after]
     for one in installing.unmet([after[name][0] for name in ("voxcli", *sorted(asked)) if name in after], after):
@@ -124,7 +124,15 @@ def uninstall(
             return EXIT_FAILED
     installing.check_environment(chosen)
     console.say(f"running: {shlex.join(command)}")
-    installing.run(command, console.say)
+    installing.run(command, console.say, done="uninstalled")
+    there = installing.installed()
+    left = [there[name][0] for one in found if (name := choices.same(one)) in there]
+    if left:
+        folders = ", ".join(f"{one.metadata['Name']} in {one.locate_file('')}" for one in left)
+        raise VoxError(
+            f"{chosen.name} left {folders}, which is not of this environment ({sys.prefix})",
+            help="uninstall it with the Python that it belongs to, or take that folder off PYTHONPATH",
+        )
     console.write(f"uninstalled {listed}")
     return EXIT_OK
 
@@ -157,13 +165,13 @@ def _looked(distribution: Distribution, *, changed: bool) -> dict[str, Any]:
     found |= _info(name)
     held = [plugin["name"] for plugin in found["plugins"] if plugin["state"] == "held"]
     if held and locking.current() is None:  # it came as a dependency before, and now somebody asks for it
-        choices.enable(name, *held)
+        choices.enable(*(choices.key(name, one) for one in held))
         found |= _info(name)
     return found
 
 
 def _info(name: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "voxcli", "plugins", "info", name, "--json"]
+    command = [sys.executable, "-P", "-m", "voxcli", "plugins", "info", name, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False)
     try:
         found: dict[str, Any] = json_module.loads(done.stdout)

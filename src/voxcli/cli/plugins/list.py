@@ -9,6 +9,7 @@ import typer
 
 from voxcli.cli import console
 from voxcli.errors import UsageError
+from voxcli.plugins import known
 from voxcli.plugins.clashes import clashes
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def list_(
             "version": one.version,
             "state": one.state,
             "reason": one.reason,
+            "help": known.repair_of(one),
             "import_seconds": round(one.import_seconds, 4),
         }
         for one in loaded.plugins
@@ -63,8 +65,6 @@ def list_(
 
 def _tell(states: Sequence[dict[str, Any]], problems: Sequence[str]) -> None:
     """The plugins in a table, and below it why one does not run, and what is odd."""
-    from voxcli.plugins.known import repair_of
-
     rows = [
         (str(one["name"]), f"{one['distribution']} {one['version']}".rstrip(), one["state"], _seconds(one))
         for one in states
@@ -74,8 +74,8 @@ def _tell(states: Sequence[dict[str, Any]], problems: Sequence[str]) -> None:
         if one["state"] != "ok":
             why = f": {one['reason']}" if one["reason"] else ""
             console.write(f"\n{one['name']} is {one['state']}{why}")
-            if repair := repair_of(one["state"], one["reason"], one["distribution"]):
-                console.write(f"  = help: {repair}")
+            if one["help"]:
+                console.write(f"  = help: {one['help']}")
     for text in problems:
         console.write(f"\n{text}")
 

@@ -58,9 +58,26 @@ def lock(
     used = _runnable(loaded) if all_ else _used(loaded, _recipes(recipes or ()))
     if before is None:
         made = locking.lock_of(used, file)
-        file.write_text(locking.text(made), encoding="utf-8")
+        _write(file, locking.text(made))
         return _written(made, json=json)
     return _checked(before, used, loaded, json=json)
+
+
+def _write(file: Path, text: str) -> None:
+    """The whole lock or nothing. Raises `UsageError` where it cannot be written."""
+    from voxcli.plugins import locking
+
+    if file.is_dir():
+        raise UsageError(f"{file} cannot be written: it is a folder", help=f"--out {file / locking.FILE}")
+    beside = file.with_name(f".{file.name}.partial")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UsageError(
+            f"{file} cannot be written: {error.strerror}", help="--out names a file in a folder"
+        ) from error
 
 
 def _recipes(given: Sequence[str]) -> list[str]:

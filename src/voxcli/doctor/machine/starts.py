@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxcli.doctor.machine import probing
+from voxcli.plugins import locking
 from voxcli.plugins.looks.look import HeavyImport
 from voxcli.plugins.manager import Manager, Plugin
 
@@ -34,8 +35,13 @@ class Start:
 
 @functools.lru_cache(maxsize=1)
 def starts(loaded: Manager) -> tuple[Start, ...]:
-    """One for each plugin file, and for each installed plugin that was looked at with success."""
-    asked = [plugin for plugin in loaded.plugins if plugin.file or (plugin.state == "ok" and plugin.look)]
+    """One for each plugin file, and for each installed plugin that was looked at with success and may run."""
+    lock = locking.current()
+    asked = [
+        plugin
+        for plugin in loaded.plugins
+        if plugin.file or (plugin.state == "ok" and plugin.look and (lock is None or lock.allows(plugin)))
+    ]
     commands = {
         str(number): probing.python("voxcli.doctor.machine.starting", json.dumps(_what(one)))
         for number, one in enumerate(asked)

@@ -30,8 +30,19 @@ SCANS = 64  # folders that are remembered; several environments share the file
 Record = dict[str, Any]
 """files, environment, found, failed; or, meanwhile, process, host, until"""
 
+SECONDS_VARIABLE = "VOX_PLUGIN_SECONDS"
+SECONDS = 60.0  # s that a plugin may take to import, unless VOX_PLUGIN_SECONDS says otherwise
+
 _scans: Scans = {}
 """Of this process, for the time when nothing can be written."""
+
+
+def limit() -> float:
+    """Seconds that a plugin may take."""
+    try:
+        return max(0.1, float(os.environ[SECONDS_VARIABLE]))
+    except (KeyError, ValueError):
+        return SECONDS
 
 
 def path() -> Path:
@@ -80,9 +91,16 @@ class Index:
             if not record["failed"]:
                 return look_of(record["found"])
             failure = failure_of(record["found"])
-            return failure if failure.hung or record["environment"] == environment(self.scans) else None
+            if failure.hung is not None:
+                return failure if failure.hung >= limit() else None
+            return failure if record["environment"] == environment(self.scans) else None
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
+
+    def forget(self, plugin: Installed) -> None:
+        """Let the next look at a plugin be a new one."""
+        self.looks.pop(key_of(plugin), None)
+        self._taken.pop(key_of(plugin), None)
 
     def is_stale(self, plugin: Installed) -> bool:
         """Whether anything was installed or removed since: a plugin may register what it finds libraries for."""

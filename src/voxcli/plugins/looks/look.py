@@ -67,8 +67,8 @@ class Failure:
     help: str = ""
     misfits: tuple[Oddity, ...] = ()
     """Those for which it is refused."""
-    hung: bool = False
-    """Whether it was still being imported when its time was up."""
+    hung: float | None = None
+    """The time it had, s, where it was still being imported when that was up."""
     shadowed: bool = False
     """Whether another distribution brings the same module."""
 

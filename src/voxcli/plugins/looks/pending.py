@@ -6,7 +6,6 @@ The process goes on when the command that started it has ended, and writes what 
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -16,10 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from voxcli.plugins.installed import Installed, environment
-from voxcli.plugins.looks.index import Index, Record, key_of, path
+from voxcli.plugins.looks.index import Index, Record, key_of, limit, path
 
-SECONDS_VARIABLE = "VOX_PLUGIN_SECONDS"
-SECONDS = 60.0  # s that a plugin may take to import, unless VOX_PLUGIN_SECONDS says otherwise
 POLL = 0.05  # s between two looks into the index while another process is at it
 
 _BOOT = (
@@ -28,14 +25,6 @@ _BOOT = (
 )
 _kept: list[subprocess.Popen[bytes]] = []
 """Processes of this one that may outlive it; a dropped one would warn."""
-
-
-def limit() -> float:
-    """Seconds that a plugin may take."""
-    try:
-        return max(0.1, float(os.environ[SECONDS_VARIABLE]))
-    except (KeyError, ValueError):
-        return SECONDS
 
 
 class Looking:

@@ -191,7 +191,8 @@ def _reap(process: int) -> None:
 def _failure(status: int | None, seconds: float | None) -> Failure:
     """How it ended: `status` as `waitpid` has it, or after `seconds` without an end."""
     if seconds is not None:
-        return Failure(f"its import did not end within {seconds:g} s", hung=True)
+        help = f"{index.SECONDS_VARIABLE}={10 * seconds:g} gives it more time"
+        return Failure(f"its import did not end within {seconds:g} s", help=help, hung=seconds)
     if status is None:
         return Failure("its import kills the process that looks at it")
     if os.WIFSIGNALED(status):

@@ -32,7 +32,10 @@ class PluginHeld:
 
     def run(self, context: Context) -> Iterator[Finding]:
         """One finding for each plugin."""
+        from voxcli.plugins.known import repair_of
+
         for plugin in context.plugins.plugins:
             if plugin.state == "held":
-                help = f"`vox plugins enable {plugin.distribution}` lets it run"
-                yield Finding("note", f"{plugin.title} is held: {plugin.reason}", help, where=plugin.folder)
+                yield Finding(
+                    "note", f"{plugin.title} is held: {plugin.reason}", repair_of(plugin), where=plugin.folder
+                )
