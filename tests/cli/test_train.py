@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import time
@@ -216,6 +217,30 @@ def test_ctrl_c_saves_and_says_how_to_go_on(project: Project) -> None:
     result = project.run("train", "r.toml", f"train.max_steps={done + 2}", "train.eval_steps=4000", "--resume")
     result.assert_ok()
     assert len(losses(project)) == done + 2
+
+
+STOPS = """
+    from voxcli.api import hookimpl
+
+    @hookimpl
+    def vox_run_start(run):
+        run.interruption.requested = True
+"""
+
+
+def test_the_command_to_go_on_with_is_whole_and_quoted(project: Project) -> None:
+    (project.path / "my plugins").mkdir()
+    project.write({"my plugins/stops.py": STOPS})
+    plugin = ("--plugin", "my plugins/stops.py")
+    project.run("plugins", "lock", *plugin).assert_ok()
+    named = ("seed=4", 'evaluate.metrics=["cer", "wer"]', "--run-dir", "my runs/one")
+    stopped = project.run("train", "r.toml", *named, *plugin, "--locked", "--no-doctor", "--json").assert_code(130)
+    told = shlex.split(stopped.err.partition("Continue with:\n")[2].splitlines()[0])
+    assert told == [
+        "vox", "train", "r.toml", *named, *plugin, "--locked=vox-plugins.lock", "--no-doctor", "--json", "--resume"
+    ]  # fmt: skip
+    again = project.run(*told[1:]).assert_code(130)
+    assert "continuing my runs/one after step 1" in again.err
 
 
 def test_utterances_that_break_are_set_aside_and_named(project: Project) -> None:

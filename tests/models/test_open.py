@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from voxcli.api import Bundle, Corpus, Decoding, Utterance
-from voxcli.errors import ModelError, PluginError
+from voxcli.errors import ModelError, PluginError, UsageError
 from voxcli.models.ctc import CTC
 from voxcli.models.open import OpenModel, open_model
 from voxcli.models.settings import read_settings, write_settings
@@ -177,6 +177,13 @@ def test_a_family_of_a_plugin_that_is_missing(whisper_checkpoint: tuple[Bundle, 
     with pytest.raises(PluginError, match="no model is called 'wisper'") as caught:
         open_model(folder)
     assert "did you mean `whisper`?" in str(caught.value.help)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99", "cpu:x"])
+def test_a_device_that_is_not_there(device: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"there is no device '{device}' here") as raised:
+        open_model(tmp_path, device=device)
+    assert str(raised.value.help).startswith("devices: cpu")
 
 
 def test_settings_are_read_as_they_were_written(whisper_checkpoint: tuple[Bundle, Path], caplog: Any) -> None:

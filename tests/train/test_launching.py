@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -178,7 +179,7 @@ def test_an_interrupted_job_says_how_to_go_on_and_does(project: Project) -> None
     settings = ("backend.processes=1", "backend.inside=stop")
     stopped = project.run(*WITH, "train", "r.toml", *settings).assert_code(130)
     assert "step-000001 is on disk" in stopped.err
-    assert "vox train r.toml backend.processes=1 backend.inside=stop --resume" in stopped.err
+    assert "vox train r.toml backend.processes=1 backend.inside=stop --plugin fleet.py --resume" in stopped.err
 
     taken = project.run(*WITH, "train", "r.toml", "backend.inside=run").assert_code(2)
     assert "runs/r already holds a run with 1 checkpoint" in taken.err.replace(str(project.path) + "/", "")
@@ -249,6 +250,18 @@ def test_the_lock_and_the_plugin_files_travel_with_the_job(project: Project, mon
         str(project.path / "r.toml"),
     )
     assert sent.command[7:] == ("train.max_steps=1", "--run-dir", folder, "--no-doctor", "--resume")
+
+
+def test_a_backend_may_say_where_runs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxcli.train.launching import folder_of
+
+    def recipe(storage: str | None) -> Any:
+        return SimpleNamespace(name="r", backend=SimpleNamespace(storage=storage))
+
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert folder_of(recipe(None), None) == Path("runs/r")
+    assert folder_of(recipe("~/mine"), None) == Path("/home/ada/mine/r")
+    assert folder_of(recipe("~/mine"), Path("x")) == Path("x")
 
 
 def test_a_dry_run_counts_the_processes(project: Project) -> None:

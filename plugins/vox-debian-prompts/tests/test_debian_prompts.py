@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -13,7 +14,8 @@ import pytest
 from debian_packages import SOUNDS, VOICES, ar, package, prompts, repository, tar, texts
 
 from vox_debian_prompts.prompts import DebianPrompts
-from vox_debian_prompts.texts import spoken
+from vox_debian_prompts.recordings import duration
+from vox_debian_prompts.texts import read, spoken
 from voxcli.errors import DataError
 
 EN = """; Core Asterisk Sounds in English
@@ -38,6 +40,16 @@ TONES = {
     "vm-bye": 950,
     "mute": 99,
 }
+
+
+NOISE = np.random.default_rng(0).bytes(5000)
+
+
+def damaged(content: bytes, place: int) -> bytes:
+    """The same with another byte at a place."""
+    made = bytearray(content)
+    made[place] ^= 0xFF
+    return bytes(made)
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +205,14 @@ def test_what_is_missing_is_named_with_the_command(tmp_path):
         (ar({"data.tar.zst": b"(\xb5/\xfd"}), "data.tar.zst, which Python's standard library does not read"),
         (ar({"data.tar.xz": tar({"a": b"b"})})[:-40], "is cut short"),
         (ar({"data.tar.xz": tar({"a": b"b" * 5000})[:-60]}), "cannot be read"),
+        (ar({"data.tar.xz": damaged(tar({"a": NOISE}), -30)}), "cannot be read"),  # in the index behind the data
+        (ar({"data.tar.gz": damaged(tar({"a": NOISE}, compression="gz"), -6)}), "CRC check failed"),
+        (ar({"data.tar.gz": damaged(tar({"a": NOISE}, compression="gz"), 2000)}), "cannot be read"),
+        (ar({"data.tar.bz2": tar({"a": NOISE}, compression="bz2")[:-9]}), "cannot be read"),
+        (ar({"data.tar": tar({"a": b"b"}, compression="")[:1024]}), "unexpected end of data"),
+        (ar({"data.tar": tar({"a": b"b"}, compression="")[:1536]}), "is cut short or damaged at byte 1,536"),
+        (ar({"data.tar": damaged(tar({"a": b"b", "c": b"d"}, compression=""), 1540)}), "damaged at byte 1,536"),
+        (ar({"data.tar.xz": tar({}, links={"a": "a"})}), "a link in it leads to itself"),
     ],
 )
 def test_a_damaged_package_is_an_error_that_names_it(tmp_path, content, said):
@@ -201,6 +221,18 @@ def test_a_damaged_package_is_an_error_that_names_it(tmp_path, content, said):
         listed(tmp_path)
     assert said in raised.value.message
     assert not list((tmp_path / "cache").rglob(".unpacking-*"))
+
+
+def test_damaged_texts_and_recordings_are_errors(tmp_path):
+    packed = bytearray(gzip.compress(b"".join(b"n/%d: %d\n" % (n, n * n) for n in range(400))))
+    packed[300:340] = bytes(40)
+    (tmp_path / "t.txt.gz").write_bytes(packed)
+    with pytest.raises(DataError, match=r"t\.txt\.gz cannot be read"):
+        read(tmp_path / "t.txt.gz")
+    (content,) = prompts({"a": 440}, "wav").values()
+    (tmp_path / "a.wav").write_bytes(content[:24] + bytes(4) + content[28:])
+    with pytest.raises(DataError, match=r"a\.wav cannot be read: its header has a sampling rate of 0"):
+        duration(tmp_path / "a.wav", "wav")
 
 
 def test_a_recipe_reads_them(downloaded, vox_project):
@@ -270,6 +302,8 @@ def test_fetch_downloads_with_apt_and_compares_checksums(downloaded, tmp_path, v
 
 
 def test_fetch_says_what_to_do_without_apt(vox_project, monkeypatch):
+    project = vox_project({"file": ""})
+    assert "file is no folder" in project.run("debian-prompts", "fetch", "file").assert_code(2).err
     monkeypatch.setenv("PATH", "/nonexistent")
     refused = vox_project().run("debian-prompts", "fetch", "debs").assert_code(2)
     assert "https://packages.debian.org/" in refused.err

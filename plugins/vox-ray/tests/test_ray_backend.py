@@ -26,7 +26,7 @@ import pytest
 
 from vox_ray.backend import Ray
 from vox_ray.channel import Channel
-from voxcli.errors import ModelError, PluginError, TrainingError
+from voxcli.errors import ModelError, PluginError, TrainingError, UsageError
 from voxcli.progress import NULL
 from voxcli.recipe.resolve import resolve
 from voxcli.testing import Project, check_plugin
@@ -211,7 +211,7 @@ def test_the_person_hears_of_it_once(story: Story) -> None:
     assert "continuing " in err
     assert "interrupted: finishing this step and writing a checkpoint" in err
     assert "is on disk. Continue with:\n  vox train r.toml backend.max_failures=1" in err
-    assert "--resume" in err
+    assert "--plugin slow.py --no-doctor --resume" in err
     for noise in NOISE:
         assert noise not in err
 
@@ -288,6 +288,26 @@ def test_a_cluster_that_does_not_answer_is_said_at_once() -> None:
     with pytest.raises(TrainingError, match="does not answer") as raised, connected(Ray(address="127.0.0.1:9")):
         pass
     assert "ray start --head" in str(raised.value.help)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"env_vars": {"OMP_NUM_THREADS": 2}}, "the value 2 is of type"),
+        ({"working_dir": "/nowhere"}, "/nowhere is not a valid path"),
+    ],
+)
+def test_a_runtime_environment_that_is_none_is_said(keys: dict[str, Any], said: str) -> None:
+    from vox_ray.cluster import connected
+
+    with pytest.raises(UsageError, match=f"^backend.runtime_env: .*{said}"), connected(Ray(runtime_env=keys)):
+        pass
+
+
+def test_the_folder_for_runs_need_not_exist(project: Project) -> None:
+    with contextlib.chdir(project.path):
+        recipe = resolve(Path("r.toml"), ('backend.storage="new/runs"',))
+    assert launching.folder_of(recipe, None) == Path("new/runs/r")
 
 
 def test_a_folder_of_the_same_name_is_another_one(tmp_path: Path) -> None:

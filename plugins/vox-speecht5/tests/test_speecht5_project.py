@@ -14,8 +14,10 @@ import torch
 from tiny_speecht5 import SIZES, tiny_speecht5, tiny_vocoder
 
 from vox_speecht5 import speakers
+from vox_speecht5.commands import _as_it_is
 from vox_speecht5.family import SpeechT5
 from vox_speecht5.task import TextToSpeech
+from vox_speecht5.writing import write
 from voxcli.api import Corpus, Utterance
 from voxcli.errors import DataError, ModelError
 
@@ -108,6 +110,8 @@ def test_train_resume_and_speak(project):
     frames = json.loads(shown.assert_ok().out)["lines"][0]["frames"]
     assert len(soundfile.read(project.path / "c.flac")[0]) == 256 * frames
 
+    project.write({"long.txt": "one\n\n" + "a" * 500})
+    (project.path / "folder.wav").mkdir()
     for wrong, message in (
         (["hello", "-o", "d.mp3"], "speech is written as .wav, .flac, .ogg"),
         (["-o", "d.wav"], "say what to say"),
@@ -116,6 +120,11 @@ def test_train_resume_and_speak(project):
         (["hello", "-o", "d.wav", "--model", "nowhere"], "nowhere"),
         (["hello", "-o", "d.wav", "--vocoder", "tiny"], "tiny is no SpeechT5HifiGan: it lacks"),
         (["a" * 500, "-o", "d.wav"], "has 501 tokens"),
+        (["--file", "long.txt", "-o", "d.wav"], "line 3: 'aaa"),
+        (["hello", "-o", "d.wav", "--device", "nonsense"], "there is no device 'nonsense' here"),
+        (["hello", "-o", "d.wav", "--model", "tiny", "--device", "cuda:99"], "there is no device 'cuda:99' here"),
+        (["hello", "-o", "folder.wav", "--overwrite"], "folder.wav is a folder"),
+        (["hello", "-o", "d.wav", "--seed", str(2**70)], "--seed"),
     ):
         refused = project.run(*speak, *wrong)
         assert refused.code in (1, 2)
@@ -129,6 +138,28 @@ def test_train_resume_and_speak(project):
         assert told.code != 0
         assert "a text-to-speech model transcribes nothing" in told.err
     project.run("speak", "plain folder", "--model", "tiny", "-o", "e.wav", "--longest", "3").assert_ok()
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
+def test_five_minutes_are_written_whole_or_not_at_all(tmp_path, suffix, monkeypatch):
+    """libsndfile 1.2.2 crashes on an .ogg of four minutes that is written at once."""
+    audio = np.sin(np.arange(300 * 16000) / 9).astype(np.float32) / 2
+    out = tmp_path / f"long{suffix}"
+    write(out, audio, 16000)
+    assert soundfile.info(out).frames == len(audio)
+    assert soundfile.info(out).samplerate == 16000
+
+    before = out.read_bytes()
+    monkeypatch.setattr(soundfile.SoundFile, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(DataError, match="cannot be written: No space left"):
+        write(out, audio, 16000)
+    assert out.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_model_that_vox_has_not_trained_is_where_others_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("voxcli.models.open.default_device", lambda: torch.device("meta"))
+    assert _as_it_is(str(tiny_speecht5(tmp_path)), None).model.device.type == "meta"
 
 
 def test_an_adapter_trains_and_speaks(project):
@@ -191,6 +222,45 @@ def test_voices_come_from_files_and_stay_with_the_model(tmp_path):
     (tmp_path / "none.npz").write_bytes(b"nothing")
     with pytest.raises(DataError, match="holds no vectors"):
         speakers.read(tmp_path / "none.npz")
+
+
+def test_vectors_of_one_row_are_taken_and_others_named(tmp_path):
+    np.savez(tmp_path / "v.npz", ada=np.ones((1, 8), np.float32), bob=np.ones(8))
+    assert {name: one.shape for name, one in speakers.read(tmp_path / "v.npz").items()} == {"ada": (8,), "bob": (8,)}
+    np.savez(tmp_path / "w.npz", ada=np.ones((2, 8)))
+    with pytest.raises(DataError, match=r"the array 'ada' has the shape \(2, 8\), expected \(D,\) or \(1, D\)"):
+        speakers.read(tmp_path / "w.npz")
+
+
+def test_files_without_vectors_are_errors(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    np.savez(tmp_path / "whole.npz", ada=np.ones(512), bob=np.ones(512))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    np.savez(tmp_path / "none.npz")
+    np.savez(tmp_path / "texts.npz", ada=np.array(["x"] * 8))
+    np.save(tmp_path / "one.npy", np.ones(8))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "cut.npz").write_bytes(whole[:-40])
+    (tmp_path / "spoiled.npz").write_bytes(whole[:900] + b"x" * 90 + whole[990:])
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    for name, values in (("none", []), ("null", [None]), ("ragged", [[1.0], [1.0, 2.0]])):
+        column = pa.array(values, pa.list_(pa.float32()))
+        table = pa.table({"speaker": pa.array(["a"] * len(values), pa.string()), "values": column})
+        parquet.write_table(table, tmp_path / f"{name}.parquet")
+    for path in sorted(tmp_path.iterdir()):
+        if path.name != "whole.npz":
+            with pytest.raises(DataError, match=f"{path.name} holds no vectors of speakers: ."):
+                speakers.read(path)
+
+
+def test_a_speaker_may_have_any_name(tmp_path):
+    voices = {name: np.full(8, number, np.float32) for number, name in enumerate(("file", "allow_pickle", "a/b", "ü"))}
+    speakers.save(voices, tmp_path)
+    again = speakers.read(tmp_path / "speakers.npz")
+    assert {name: one.tolist() for name, one in again.items()} == {n: one.tolist() for n, one in voices.items()}
 
 
 def test_what_is_no_speecht5_is_named(tmp_path):

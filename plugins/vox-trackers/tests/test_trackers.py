@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -279,6 +280,86 @@ def test_the_names_of_figures() -> None:
 def test_the_names_of_keys() -> None:
     tables = {"seed": 0, "data": [{"type": "m", "split": {}}], "evaluate": {"metrics": ["cer", "wer"]}, "x": None}
     assert flat(tables) == {"seed": 0, "data.0.type": "m", "evaluate.metrics": "cer, wer"}
+
+
+def test_no_secret_leaves_the_machine() -> None:
+    from vox_trackers.session import Session
+
+    environment = {"env_vars": {"WANDB_API_KEY": "k1"}, "working_dir": "https://ada:k2@host/x.zip"}
+    tables = {"backend": {"runtime_env": environment, "api_key": "k3", "tokens": ["s3://a:k4@b"], "pad_token_id": 5}}
+    assert flat(tables) == {
+        "backend.runtime_env.working_dir": "https://<secret>@host/x.zip",
+        "backend.api_key": "<secret>",
+        "backend.tokens": "s3://<secret>@b",
+        "backend.pad_token_id": 5,
+    }
+
+    class Told:
+        def start(self, about: Any) -> dict[str, str]:
+            return {}
+
+        def where(self) -> str:
+            return "run 1 at http://ada:pa@ss@host"
+
+        def log(self, found: dict[str, float], step: int) -> None:
+            raise OSError("no http://ada:pass@host/api")
+
+    said: list[str] = []
+    session = Session({"acme": Told()}, said.append)  # type: ignore[dict-item]
+    session.start(about(Path("r")), {})
+    session.log({"step": 1, "loss": 1.0}, 1)
+    assert said[0] == "acme: run 1 at http://<secret>@host"
+    assert said[1].endswith("OSError: no http://<secret>@host/api")
+
+
+def about(folder: Path, **recipe: str) -> Any:
+    from vox_trackers.tracker import About
+
+    return About(name="r", project="voxcli", group=None, folder=folder, recipe=recipe, metrics=(), step=0)
+
+
+def test_mlflow_takes_any_key(project: Project) -> None:
+    from mlflow.tracking import MlflowClient
+
+    from vox_trackers.mlflow import MLflow
+
+    odd = ("text.replace.&", "text.replace.%", "train.learning_rates.*.norm*", "a//b", "x" * 400)
+    run = MLflow().start(about(project.path, **dict.fromkeys(odd, "1")))["run"]
+    params = MlflowClient().get_run(run).data.params
+    assert set(params) == {"text.replace._", "text.replace.__2", "train.learning_rates._.norm_", "a/b", "x" * 240}
+
+
+def test_mlflow_leaves_no_run_that_goes_on_for_ever(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    from vox_trackers.mlflow import MLflow
+
+    def fails(*given: Any, **named: Any) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", fails)
+    with pytest.raises(OSError, match="full"):
+        MLflow().start(about(project.path, a="1"))
+    client = MlflowClient()
+    (stored,) = client.search_runs([client.get_experiment_by_name("voxcli").experiment_id])
+    assert stored.info.status == "FAILED"
+
+
+def test_runs_of_one_name_are_two_in_trackio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the library stood in for: it is not in this environment (test_trackio.py has the real one)."""
+    from dataclasses import replace
+
+    from vox_trackers.trackio import Trackio
+
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setitem(sys.modules, "trackio", SimpleNamespace(init=lambda **keys: asked.append(keys)))
+    fresh = about(Path("r"))
+    first, second = Trackio().start(fresh), Trackio().start(fresh)
+    again = Trackio().start(replace(fresh, kept=first))
+    names = [one["name"] for one in asked]
+    assert names[0].startswith("r-")
+    assert names == [first["run"], second["run"], first["run"]]
+    assert first == again != second
 
 
 def test_the_plugin_keeps_its_contracts() -> None:

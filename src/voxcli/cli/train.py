@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,6 +80,7 @@ def train(
         listed=listed,
         asked=recipe,
         overrides=overrides or [],
+        no_doctor=no_doctor,
         json=json,
     )
 
@@ -111,6 +113,7 @@ def _train(
     listed: Mapping[Split, Table],
     asked: str,
     overrides: list[str],
+    no_doctor: bool,
     json: bool,
 ) -> int:
     from voxcli.train import launching, processes
@@ -129,13 +132,28 @@ def _train(
         if on_disk is None:
             console.say("interrupted before the first checkpoint: nothing to continue from")
         else:
-            place = ["--run-dir", str(folder)] if folder is not None and str(folder) != asked else []
-            command = " ".join(["vox train", asked, *overrides, *place, "--resume"])
+            command = _continuing(asked, overrides, folder, no_doctor=no_doctor, json=json)
             console.say(f"interrupted; {on_disk}. Continue with:\n  {command}")
         return EXIT_INTERRUPTED
     if trained is not None and processes.rank() == 0:
         _report(root, trained, asked, task=recipe.task, stages=bool(recipe.stages), json=json)
     return 0
+
+
+def _continuing(asked: str, overrides: list[str], folder: Path | None, *, no_doctor: bool, json: bool) -> str:
+    """The command that goes on with an interrupted run, as it can be pasted into a shell."""
+    from voxcli.plugins import locking
+    from voxcli.plugins.manager import files
+    from voxcli.recipe.where import shown
+
+    words = ["vox", "train", asked, *overrides]
+    if folder is not None and str(folder) != asked:
+        words += ["--run-dir", str(folder)]
+    words += [word for path in files() for word in ("--plugin", str(path))]
+    if (lock := locking.current()) is not None:
+        words.append(f"--locked={shown(lock.source)}")
+    words += [flag for flag, given in (("--no-doctor", no_doctor), ("--json", json)) if given]
+    return shlex.join([*words, "--resume"])
 
 
 def _nearer(one: dict[str, Any], job: Path, root: Path) -> dict[str, Any]:

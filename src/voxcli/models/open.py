@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Corpus, Decoding, ModelFamily, Task
-from voxcli.errors import ModelError
+from voxcli.errors import ModelError, UsageError
 from voxcli.models.adapters import attached, merged
 from voxcli.models.checkpoint import absolute, read_config, read_json
 from voxcli.models.labels import read_names
@@ -60,10 +60,11 @@ def open_model(
     sees its clips ("window" or "clip"). `merge`: False leaves an adapter beside the weights of its base, as it is in
     training; what it has trained then requires gradients. `loading` goes to the family's `build`: quantization_config
     with device_map, attn_implementation. Raises `ModelError` where there is no such model or it is of no known family,
-    `PluginError` where the plugin of its family is not installed.
+    `PluginError` where the plugin of its family is not installed, `UsageError` for a device that is not there.
     """
     import torch
 
+    placed = device_of(device)
     checkpoint = locate(name)
     settings = read_settings(checkpoint)
     adapter = read_json(checkpoint, "adapter_config.json")
@@ -90,7 +91,7 @@ def open_model(
     if merge:
         bundle.model.requires_grad_(False)
     if "quantization_config" not in more:  # bitsandbytes has placed it
-        bundle.model.to(torch.device(device) if device is not None else default_device())
+        bundle.model.to(placed)
     return OpenModel(
         bundle=bundle,
         task=manager().registry.load("task", family.task)(),
@@ -193,6 +194,23 @@ def _own_decoding(model: Any) -> Decoding:
     own = getattr(model, "generation_config", None)
     task = getattr(own, "task", None)
     return Decoding(language=getattr(own, "language", None), task="translate" if task == "translate" else "transcribe")
+
+
+def device_of(name: str | torch.device | None) -> torch.device:
+    """The device of a name; None is the default. Raises `UsageError` where this machine has none of it."""
+    import torch
+
+    if name is None:
+        return default_device()
+    try:
+        device = torch.device(name)
+        if device.type != "meta":
+            torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        there += ["mps"] if torch.backends.mps.is_available() else []
+        raise UsageError(f"there is no device '{name}' here", help=f"devices: {', '.join(there)}") from error
+    return device
 
 
 def default_device() -> torch.device:

@@ -115,7 +115,7 @@ def launches(recipe: Recipe) -> bool:
 def folder_of(recipe: Recipe, given: Path | None) -> Path:
     """Where a run goes: the folder that was given, else one with the recipe's name where its backend keeps runs."""
     storage = getattr(recipe.backend, "storage", None)
-    return given or Path(storage or "runs") / recipe.name
+    return given or Path(storage or "runs").expanduser() / recipe.name
 
 
 def job(recipe: Recipe, folder: Path, *, asked: str, overrides: Sequence[str], resume: bool, json: bool) -> Job:

@@ -49,6 +49,8 @@ def fetch(
         raise UsageError(f"no prompts in {', '.join(unknown)}", help=f"languages: {', '.join(LANGUAGES)}")
     if codec not in CODECS:
         raise UsageError(f"Debian has no package of {codec}", help=f"codecs: {', '.join(CODECS)}")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is no folder", help="OUT is the folder that the packages are put into")
     names = [name for language in wanted for name in packages(language, codec)]
     if missing := [tool for tool in ("apt-get", "apt-cache") if shutil.which(tool) is None]:
         raise UsageError(
@@ -82,7 +84,12 @@ def _digests(package: str) -> tuple[str, ...]:
 
 
 def _download(command: Sequence[str], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder {out} cannot be made: {error.strerror or error}", help="give another OUT"
+        ) from error
     done = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["no reason"]

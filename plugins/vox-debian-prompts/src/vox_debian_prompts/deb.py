@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -12,18 +16,27 @@ from voxcli.errors import DataError
 
 MAGIC = b"!<arch>\n"
 _HEADER = 60  # bytes before each member: name 16, date 12, owner 6, group 6, mode 8, size 10, end 2
-_READABLE = ("", ".gz", ".bz2", ".xz")
+_READABLE: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".xz": lzma.decompress,
+}
+_BLOCK = 512  # bytes; a tar ends with one of zeros
 
 
 def files(package: Path) -> Iterator[tuple[str, bytes]]:
     """(path without a leading slash, content) of every file of a package, links resolved, in the package's order.
 
-    Raises `DataError` for what is no package, is cut short, or is compressed as only newer Pythons can read.
+    Raises `DataError` for what is no package, is damaged, or is compressed as only newer Pythons can read.
     """
     try:
         data = _data(package)
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
-            for member in archive:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            members = archive.getmembers()
+            if data[archive.offset :][:_BLOCK] != bytes(_BLOCK):  # tarfile takes any rubbish for the end
+                raise tarfile.ReadError(f"data.tar is cut short or damaged at byte {archive.offset:,}")
+            for member in members:
                 path = PurePosixPath(member.name)
                 if ".." in path.parts or not (member.isreg() or member.islnk() or member.issym()):
                     continue
@@ -33,12 +46,14 @@ def files(package: Path) -> Iterator[tuple[str, bytes]]:
                     continue
                 if opened is not None:
                     yield "/".join(part for part in path.parts if part not in ("/", ".")), opened.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except RecursionError as error:
+        raise DataError(f"{package} cannot be read: a link in it leads to itself", help="download it again") from error
+    except (OSError, EOFError, ValueError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{package} cannot be read: {error}", help="download it again") from error
 
 
 def _data(package: Path) -> bytes:
-    """The bytes of data.tar, compressed as they are."""
+    """The bytes of data.tar, decompressed to their end, where the check sum is."""
     with package.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise DataError(f"{package} is no Debian package", help="download it again")
@@ -49,12 +64,13 @@ def _data(package: Path) -> bytes:
             if not name.startswith("data.tar"):
                 file.seek(size + size % 2, io.SEEK_CUR)  # members begin at even places
                 continue
-            if name.removeprefix("data.tar") not in _READABLE:
+            decompress = _READABLE.get(name.removeprefix("data.tar"))
+            if decompress is None:
                 raise DataError(
                     f"{package} holds {name}, which Python's standard library does not read",
                     help=f"unpack it, and name the folder as root: dpkg-deb -x {package} FOLDER",
                 )
-            return _exactly(file, size, package)
+            return decompress(_exactly(file, size, package))
     raise DataError(f"{package} holds no data.tar", help="download it again")
 
 

@@ -52,7 +52,9 @@ def duration(path: Path, codec: str) -> float:
     try:
         if codec == "wav":
             with wave.open(str(path), "rb") as file:
-                return file.getnframes() / file.getframerate()
+                if not (rate := file.getframerate()):
+                    raise wave.Error("its header has a sampling rate of 0")
+                return file.getnframes() / rate
         size, samples, rate = _CODED[codec]
         return path.stat().st_size // size * samples / rate
     except (OSError, EOFError, wave.Error) as error:

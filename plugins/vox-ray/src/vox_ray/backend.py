@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from voxcli.api import Finding, config, field
@@ -37,9 +36,9 @@ class Ray:
     max_failures: int = 0
     """How often the processes are started again, from the newest checkpoint, when one of them or its machine dies;
     -1: always. An error that a person has to repair ends the run at once."""
-    storage: Path | None = None
-    """Folder in which run folders are made instead of ./runs; `--run-dir` wins. With several machines it has to be on a
-    disk that all of them have mounted, under the same name."""
+    storage: str | None = None
+    """Folder in which run folders are made instead of ./runs; made itself if need be; `--run-dir` wins. With several
+    machines it has to be on a disk that all of them have mounted, under the same name."""
     environment: tuple[str, ...] = ("VOX_*", "OMP_NUM_THREADS", "HF_HOME", "HF_HUB_OFFLINE", "HF_HUB_CACHE")
     """Names of variables that the processes of a cluster get as they are where `vox train` was started; * at the end
     stands for anything. Ray shows the values in its dashboard: no secrets."""

@@ -36,7 +36,8 @@ GIB = 2**30
 def connected(backend: Ray) -> Iterator[bool]:
     """Ray, as long as this is entered; whether it is a cluster of this machine alone.
 
-    Raises `PluginError` where ray is missing and `TrainingError` where the cluster cannot be reached.
+    Raises `PluginError` where ray is missing, `UsageError` for a runtime environment that is none, and `TrainingError`
+    where the cluster cannot be reached.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -52,7 +53,7 @@ def connected(backend: Ray) -> Iterator[bool]:
     local = address == "local"
     settings: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if backend.runtime_env:
-        settings["runtime_env"] = backend.runtime_env
+        settings["runtime_env"] = _environment(backend.runtime_env)
     if local:
         cores = max(os.cpu_count() or 1, round(backend.num_workers * backend.cpus_per_worker + 0.5))
         settings |= {"include_dashboard": False, "num_cpus": cores, "object_store_memory": OBJECT_STORE}
@@ -74,6 +75,21 @@ def connected(backend: Ray) -> Iterator[bool]:
         yield local
     finally:
         ray.shutdown()  # of a cluster that goes on it ends the processes of this run
+
+
+def _environment(keys: dict[str, Any]) -> dict[str, Any]:
+    """The runtime environment as it is. Raises `UsageError` for what Ray does not take."""
+    from ray.runtime_env import RuntimeEnv
+
+    try:
+        RuntimeEnv(**keys)
+    except (OSError, TypeError, ValueError) as error:
+        what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"backend.runtime_env: {what}",
+            help='keys and values are those of ray.runtime_env.RuntimeEnv, for example env_vars = { NAME = "2" }',
+        ) from error
+    return keys
 
 
 def _answers(address: str) -> None:

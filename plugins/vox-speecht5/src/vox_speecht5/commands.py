@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +30,9 @@ def speak(
         str | None,
         typer.Option("--vocoder", metavar="MODEL", help="A SpeechT5HifiGan: folder or hub id [Griffin-Lim]."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Another one says it a little differently.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**63 - 1, help="Another one says it a little differently.")
+    ] = 0,
     threshold: Annotated[
         float, typer.Option("--threshold", min=0.0, help="How sure of the end a line ends; higher: later.")
     ] = 0.5,
@@ -50,10 +53,14 @@ def speak(
     """
     if out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--out {out}: speech is written as {', '.join(SUFFIXES)}", help="rename it")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder", help="name a file in it")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists already", help="--overwrite replaces it")
     if not out.parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}", help="make it, or give another --out")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"the folder {out.parent} cannot be written", help="give another --out")
     lines = _lines(text, file)
 
     typer.echo(f"loading {model}", err=True)
@@ -67,18 +74,19 @@ def speak(
             raise
     else:
         bundle = opened.bundle
-        lines = [as_learned(line, opened) for line in lines]
+        lines = [(number, as_learned(line, opened)) for number, line in lines]
     if getattr(bundle.family, "task", None) != "text-to-speech":
         raise UsageError(f"{model} does not speak: it is a model for {bundle.family.task}", help="name another --model")
 
-    import soundfile
-
     from vox_speecht5.speech import Speaker, joined
+    from vox_speecht5.writing import write
 
     voice = Speaker(bundle, speaker=speaker, vocoder=vocoder, threshold=threshold, longest=longest, seed=seed)
-    said = [voice.say(line) for line in lines]
+    for number, line in lines:  # all of them, before minutes go into the first
+        voice.check(line, at=f"line {number}: " if len(lines) > 1 else "")
+    said = [voice.say(line) for _, line in lines]
     audio = joined(said, voice.sampling_rate)
-    soundfile.write(out, audio, voice.sampling_rate)
+    write(out, audio, voice.sampling_rate)
     for one in said:
         if not one.ended:
             typer.echo(
@@ -101,15 +109,18 @@ def speak(
         )
 
 
-def _lines(text: str | None, file: Path | None) -> list[str]:
-    """The lines to say. Raises `UsageError` where there are none or two sources, `DataError` for an unreadable file."""
+def _lines(text: str | None, file: Path | None) -> list[tuple[int, str]]:
+    """The lines to say with their numbers in the text.
+
+    Raises `UsageError` where there are none or two sources, `DataError` for an unreadable file.
+    """
     if (text is None) == (file is None):
         raise UsageError("say what to say: TEXT, or - for stdin, or --file", help='vox speak "Good morning."')
     try:
         whole = file.read_text(encoding="utf-8") if file is not None else sys.stdin.read() if text == "-" else text
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file or 'stdin'} cannot be read: {error}", help="give a text file in UTF-8") from error
-    lines = [line.strip() for line in (whole or "").splitlines() if line.strip()]
+    lines = [(number, line.strip()) for number, line in enumerate((whole or "").splitlines(), 1) if line.strip()]
     if not lines:
         raise UsageError("there is nothing to say", help='vox speak "Good morning."')
     return lines
@@ -119,7 +130,9 @@ def _as_it_is(model: str, device: str | None) -> Bundle | None:
     """A SpeechT5 that vox has not trained; None where it is no SpeechT5."""
     from vox_speecht5.family import SpeechT5
     from voxcli.api import Corpus
+    from voxcli.models.open import device_of
 
+    placed = device_of(device)
     family = SpeechT5(checkpoint=model)
     try:
         family.limits()
@@ -127,6 +140,5 @@ def _as_it_is(model: str, device: str | None) -> Bundle | None:
         return None
     bundle = family.build(Corpus("", (), 0, 0.0))
     bundle.model.eval().requires_grad_(False)
-    if device is not None:
-        bundle.model.to(device)
+    bundle.model.to(placed)
     return bundle

@@ -75,15 +75,22 @@ class Speaker:
         """Hz."""
         return int(self._bundle.processor.feature_extractor.sampling_rate)
 
+    def check(self, text: str, *, at: str = "") -> list[int]:
+        """The tokens of a text. Raises `DataError`, which begins with `at`, where they are too many or none."""
+        tokens: list[int] = self._bundle.processor.tokens(text)
+        most = self._model.config.max_text_positions
+        if not 1 < len(tokens) <= most:
+            raise DataError(
+                f"{at}'{text[:40]}' has {len(tokens)} tokens, expected 2 to {most}", help="one sentence a line"
+            )
+        return tokens
+
     def say(self, text: str) -> Said:
         """One line. The same seed says it in the same way. Raises `DataError` for a text that is too long or empty."""
         import torch
 
         model, processor = self._model, self._bundle.processor
-        tokens = processor.tokens(text)
-        most = model.config.max_text_positions
-        if not 1 < len(tokens) <= most:
-            raise DataError(f"'{text[:40]}' has {len(tokens)} tokens, expected 2 to {most}", help="one sentence a line")
+        tokens = self.check(text)
         with torch.no_grad(), torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(self._seed)
             mel = model.generate_speech(

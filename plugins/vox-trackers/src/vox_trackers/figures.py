@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vox_trackers.masks import value_of
+
 _TABLES = ("validation", "texts", "memory")
 
 
@@ -33,16 +35,21 @@ def _numbers(table: Mapping[str, Any], at: str) -> Iterator[tuple[str, float]]:
 
 
 def flat(tables: Any, at: str = "") -> dict[str, bool | int | float | str]:
-    """{"train": {"max_steps": 4}, "data": [{...}]} -> {"train.max_steps": 4, "data.0.…": …}; short lists as text."""
+    """{"train": {"max_steps": 4}, "data": [{...}]} -> {"train.max_steps": 4, "data.0.…": …}; short lists as text.
+
+    Secrets are masked, and the variables of processes (`env_vars`) left out.
+    """
     found: dict[str, bool | int | float | str] = {}
     if isinstance(tables, Mapping):
         for key, inner in tables.items():
+            if key == "env_vars":
+                continue
             found |= flat(inner, f"{at}.{key}" if at else str(key))
     elif isinstance(tables, list) and any(isinstance(one, Mapping) for one in tables):
         for number, inner in enumerate(tables):
             found |= flat(inner, f"{at}.{number}")
     elif isinstance(tables, bool | int | float | str):
-        found[at] = tables
+        found[at] = value_of(at, tables)
     elif tables:
-        found[at] = ", ".join(map(str, tables)) if isinstance(tables, list) else str(tables)
+        found[at] = value_of(at, ", ".join(map(str, tables)) if isinstance(tables, list) else str(tables))
     return found

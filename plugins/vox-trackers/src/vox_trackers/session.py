@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vox_trackers import choice
 from vox_trackers.figures import figures, flat
+from vox_trackers.masks import masked
 from vox_trackers.tracker import About, End, Tracker
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Session:
         if isinstance(error, KeyboardInterrupt):
             how = "interrupted"
         elif error is not None:
-            how, why = "failed", f"{type(error).__name__}: {error}"
+            how, why = "failed", masked(f"{type(error).__name__}: {error}")
         self._each(lambda tracker: tracker.end(how, why))
         self._trackers.clear()
 
@@ -56,7 +57,7 @@ class Session:
             mine = About(**{**vars(about), "kept": kept.get(name, {})})
             with self._guarded(name):
                 found[name] = tracker.start(mine)
-                self._say(f"{name}: {tracker.where()}")
+                self._say(masked(f"{name}: {tracker.where()}"))
         return found
 
     def _each(self, work: Callable[[Tracker], None]) -> None:
@@ -72,7 +73,7 @@ class Session:
             self._trackers.pop(name, None)
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-            self._say(f"{name} gets nothing more, the run goes on: {what}")
+            self._say(masked(f"{name} gets nothing more, the run goes on: {what}"))
 
 
 def opened(run: Run) -> Session:

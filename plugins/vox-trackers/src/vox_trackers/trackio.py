@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,15 @@ class Trackio:
         self._step = 0
 
     def start(self, about: About) -> dict[str, str]:
-        """A new run, or the one of that name that was begun."""
+        """A new run, or the one that was begun. Trackio knows runs by their names, so that each has its own."""
         self._project, self._step = about.project, about.step
+        name = about.kept.get("run") or f"{about.name}-{uuid.uuid4().hex[:6]}"
         with contextlib.redirect_stdout(sys.stderr):
             import trackio
 
             self._run = trackio.init(
                 project=about.project,
-                name=about.name,
+                name=name,
                 group=about.group,
                 config=dict(about.recipe),
                 resume="allow" if about.kept else "never",
@@ -38,7 +40,7 @@ class Trackio:
                 auto_log_cpu=False,
                 auto_log_gpu=False,
             )
-        return {"run": about.name}
+        return {"run": name}
 
     def where(self) -> str:
         """The command that shows it."""
