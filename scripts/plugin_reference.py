@@ -71,7 +71,7 @@ DATA = (
     "Utterance", "Segment", "Word", "Corpus", "Limits", "Bundle", "Others", "Decoding", "Transcript", "Classification",
     "Prediction", "Alphabet", "Emission", "Finding", "Fix",
 )  # fmt: skip
-FIXTURES = ("vox_project", "speech_folder", "snapshot")
+FIXTURES = ("vox_project", "speech_folder", "vox_snapshot")
 TESTING = ("check_plugin", "Project", "Result", "write_speech", "tones")
 WHERE = {
     "dataset": "`[[data]]`",

@@ -45,10 +45,10 @@ def test_the_same_seed_gives_the_same_speech(speech_folder):
     assert (first / "audio/train-000.wav").read_bytes() == (second / "audio/train-000.wav").read_bytes()
 
 
-def test_a_snapshot_that_differs_says_how_to_renew_it(snapshot, monkeypatch):
+def test_a_snapshot_that_differs_says_how_to_renew_it(vox_snapshot, monkeypatch):
     monkeypatch.delenv("VOX_UPDATE_SNAPSHOTS", raising=False)
     with pytest.raises(AssertionError, match="VOX_UPDATE_SNAPSHOTS=1"):
-        snapshot("text", "there_is_none.txt")
+        vox_snapshot("text", "there_is_none.txt")
 
 
 def test_speech_with_labels_says_them(speech_folder):

@@ -38,10 +38,10 @@ __all__ = [
     "Result",
     "check_plugin",
     "forget_plugins",
-    "snapshot",
     "speech_folder",
     "tones",
     "vox_project",
+    "vox_snapshot",
     "write_speech",
 ]
 
@@ -188,8 +188,8 @@ def check_plugin(plugin: str | Path, *, examples: Mapping[str, Mapping[str, Any]
 
 
 @pytest.fixture
-def snapshot(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`snapshot(text, "name.txt")` compares with `snapshots/name.txt` beside the test.
+def vox_snapshot(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`vox_snapshot(text, "name.txt")` compares with `snapshots/name.txt` beside the test.
 
     With VOX_UPDATE_SNAPSHOTS=1 the file is written instead.
     """

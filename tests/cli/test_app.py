@@ -10,12 +10,12 @@ import voxcli
 from voxcli.cli import app
 
 
-def test_help(vox_project, snapshot):
-    snapshot(vox_project().run("--help").assert_ok().out, "help.txt")
+def test_help(vox_project, vox_snapshot):
+    vox_snapshot(vox_project().run("--help").assert_ok().out, "help.txt")
 
 
-def test_help_of_a_group(vox_project, snapshot):
-    snapshot(vox_project().run("recipe", "--help").assert_ok().out, "help_recipe.txt")
+def test_help_of_a_group(vox_project, vox_snapshot):
+    vox_snapshot(vox_project().run("recipe", "--help").assert_ok().out, "help_recipe.txt")
 
 
 def test_no_command_shows_the_help(vox_project):

@@ -50,10 +50,10 @@ ERROR = {"level": "error", "message": "no sound", "help": "record anew", "uttera
 NOTE = {"level": "note", "message": "it is small", "help": "", "where": "data/manifest.csv:3"}
 
 
-def test_the_screen(project, snapshot):
+def test_the_screen(project, vox_snapshot):
     data = {"about": "data"}
     arguments = finds(project, WARNING, NOTE | data, ERROR | data, {"unavailable": True, "about": "audio"})
-    snapshot(project.run(*arguments).assert_code(2).out, "doctor-findings.txt")
+    vox_snapshot(project.run(*arguments).assert_code(2).out, "doctor-findings.txt")
 
 
 def test_nothing_found(project):
@@ -202,5 +202,5 @@ def test_ctrl_c_in_a_process_of_its_own(project):
     assert "Traceback" not in err
 
 
-def test_help(vox_project, snapshot):
-    snapshot(vox_project().run("doctor", "--help").assert_ok().out, "doctor-help.txt")
+def test_help(vox_project, vox_snapshot):
+    vox_snapshot(vox_project().run("doctor", "--help").assert_ok().out, "doctor-help.txt")

@@ -205,5 +205,5 @@ def test_transcribe_decodes_as_evaluate_does(project: Project) -> None:
     assert hypotheses.items() <= texts.items()
 
 
-def test_the_help(project: Project, snapshot: Callable[[str, str], None]) -> None:
-    snapshot(project.run("evaluate", "--help").assert_ok().out, "evaluate-help.txt")
+def test_the_help(project: Project, vox_snapshot: Callable[[str, str], None]) -> None:
+    vox_snapshot(project.run("evaluate", "--help").assert_ok().out, "evaluate-help.txt")

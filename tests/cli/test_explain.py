@@ -64,8 +64,8 @@ def test_some_are_listed(vox_project):
     assert [line.split()[0] for line in shown.splitlines()[1:]] == ["P006", *(f"R01{n}" for n in "01234568"), "R019"]
 
 
-def test_help(vox_project, snapshot):
-    snapshot(vox_project().run("explain", "--help").assert_ok().out, "explain-help.txt")
+def test_help(vox_project, vox_snapshot):
+    vox_snapshot(vox_project().run("explain", "--help").assert_ok().out, "explain-help.txt")
 
 
 def test_figures_come_with_their_sources(vox_project):

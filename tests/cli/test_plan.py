@@ -107,21 +107,21 @@ def with_rows(need: float, **changes: Any) -> predict.Prediction:
 
 
 def test_the_screen_of_a_recipe_that_does_not_fit(
-    project: Project, predicted: Callable[..., None], snapshot: Callable[[str, str], None]
+    project: Project, predicted: Callable[..., None], vox_snapshot: Callable[[str, str], None]
 ) -> None:
     predicted(with_rows(8.3))
     result = project.run("plan", "r.toml", "train.max_steps=7", "--gpu", "8GiB").assert_code(1)
-    snapshot(result.out, "plan_too_large.txt")
+    vox_snapshot(result.out, "plan_too_large.txt")
     assert max(map(len, result.out.splitlines())) <= 80
 
 
 def test_the_screen_of_a_recipe_that_fits(
-    project: Project, predicted: Callable[..., None], snapshot: Callable[[str, str], None]
+    project: Project, predicted: Callable[..., None], vox_snapshot: Callable[[str, str], None]
 ) -> None:
     as_it_is = candidate("the recipe as it is", 3.9, {}, speed=1.0)
     predicted(with_rows(3.2, candidates=[as_it_is, CHECKPOINTING], recommended=as_it_is, helps_most=None))
     result = project.run("plan", "r.toml", "--gpu", "8GiB").assert_ok()
-    snapshot(result.out, "plan_fits.txt")
+    vox_snapshot(result.out, "plan_fits.txt")
     assert "next:" not in result.out, "nothing has to be done"
 
 

@@ -68,7 +68,7 @@ def test_recipes_that_cannot_be_read(vox_project, name, content, expected):
 
 
 @fakes_only
-def test_show_says_where_each_value_was_set_and_reads_back(vox_project, good, snapshot):
+def test_show_says_where_each_value_was_set_and_reads_back(vox_project, good, vox_snapshot):
     project = vox_project(
         {
             "base.toml": good,
@@ -87,7 +87,7 @@ def test_show_says_where_each_value_was_set_and_reads_back(vox_project, good, sn
     )
     arguments = ("recipe", "show", "r.toml", "train.learning_rate=3e-4")
     shown = project.run(*arguments).assert_ok().out
-    snapshot(
+    vox_snapshot(
         re.sub(r'/project/recordings" +#', '/project/recordings" #', shown.replace(str(project.path), "/project")),
         "show.toml",
     )
@@ -132,10 +132,10 @@ def test_every_shipped_recipe_resolves(vox_project):
 
 
 @fakes_only
-def test_schema_offers_each_component_by_its_type(vox_project, snapshot):
+def test_schema_offers_each_component_by_its_type(vox_project, vox_snapshot):
     project = vox_project()
     text = project.run("recipe", "schema").assert_ok().out
-    snapshot(text, "schema.json")
+    vox_snapshot(text, "schema.json")
     project.run("recipe", "schema", "--out", "vox.schema.json").assert_ok()
     assert (project.path / "vox.schema.json").read_text() == text
 

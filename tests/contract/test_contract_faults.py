@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -84,6 +86,7 @@ FOUND: dict[str, dict[str, tuple[str, ...]]] = {
         "engine/times": ("engine/beyond", "a segment from 0 to 6.3 s of 1.3 s"),
         "engine/no-recordings": ("engine/ghostly", "there are some"),
         "engine/not-deterministic": ("engine/moody", "the second time"),
+        "engine/options": ("engine/optionless", "has no keyword `options`"),
         "exporter/out": ("exporter/lost", "export-lost-whisper"),
         "exporter/writes-elsewhere": ("exporter/littering", "temporary"),
         "exporter/no-model": ("exporter/undemanding", "it exports something"),
@@ -133,9 +136,26 @@ FOUND: dict[str, dict[str, tuple[str, ...]]] = {
         "task/predictions": ("task/fewer", "of 3 rows there are 2 predictions"),
         "task/transcribe": ("task/brief", "too long for me"),
         "task/problem": ("task/refusing", "I do not like it"),
+        "task/draws-elsewhere": ("task/drawing", "the generator of numpy.random has moved"),
         "task/figures": ("task/figured", "1 figures, and values of shape (3, 2)"),
     },
 }
+MORE: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "faulty_augmentations.py": (
+        ("augmentation/not-deterministic", ("augmentation/coin", "the second time")),
+        ("augmentation/draws-elsewhere", ("augmentation/coin", "the generator of numpy.random has moved")),
+    ),
+    "faulty_datasets.py": (
+        ("dataset/columns-differ", ("dataset/elsewhere", "audio, offset, duration, language of a")),
+        ("dataset/columns-differ", ("dataset/fewer", "1 rows as columns, 2 as utterances")),
+    ),
+    "faulty_engines.py": (("component/key-undocumented", ("engine/optionless", "the key mode")),),
+    "faulty_models.py task/": (
+        ("task/not-deterministic", ("task/drawing", "`drawn_features` gave another item")),
+        ("task/figures", ("task/doubled", "its sum is")),
+    ),
+}
+"""Further components that break a rule."""
 OF_PLUGINS = {name for name in RULES if name.startswith("plugin/")} | {"component/heavy-module"}
 
 
@@ -147,7 +167,7 @@ def test_broken_rules_are_found(source: str, monkeypatch: pytest.MonkeyPatch) ->
     report = examine(FAULTY / name, only=only)
     said = " ".join(report.text().split())
     missing = []
-    for rule, (component, *words) in FOUND[source].items():
+    for rule, (component, *words) in (*FOUND[source].items(), *MORE.get(source, ())):
         found = [one for one in report.remarks if (one.component, one.rule) == (component, rule.partition("/")[2])]
         for word in words:
             if not any(word in one.found for one in found) and not (found and word in said):
@@ -237,6 +257,29 @@ def test_a_component_in_a_heavy_module_is_a_note(install) -> None:
     assert "numpy by half_sound:1" in found.notes[1].found
 
 
+def test_a_component_that_changes_everything_at_import(install, monkeypatch) -> None:
+    register = (
+        "def vox_register(registry):\n    registry.add('augmentation', 'half', 'vox_seeds.a:Half', summary='half')\n"
+    )
+    before = """
+        import logging, numpy, random, subprocess
+        random.seed(1)
+        logging.root.addHandler(logging.NullHandler())
+        def check_output(*given): ...
+        subprocess.check_output = check_output
+        """
+    monkeypatch.setattr(subprocess, "check_output", subprocess.check_output)
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+    site = install("vox-seeds", {"vox_seeds": register})
+    (site / "vox_seeds.py").unlink()
+    (site / "vox_seeds").mkdir()
+    (site / "vox_seeds" / "__init__.py").write_text(register)
+    (site / "vox_seeds" / "a.py").write_text(textwrap.dedent(before) + textwrap.dedent(GOOD))
+    found = {one.found for one in examine("vox_seeds").problems if one.rule == "changes-at-import"}
+    assert "subprocess.check_output was replaced" in found
+    assert [one for one in found if "random generator" in one or "root logger" in one]
+
+
 def test_plugins_that_bring_nothing_or_fail(install) -> None:
     install("vox-none", {"vox_none": "def vox_registr(registry): ..."})
     install("vox-broken", {"vox_broken": "import gone_with_the_wind"})
@@ -244,7 +287,9 @@ def test_plugins_that_bring_nothing_or_fail(install) -> None:
     raising = "def vox_register(registry):\n    registry.add('augmenter', 'x', 'y:Z')\n    raise ValueError('no')\n"
     install("vox-raising", {"vox_raising": raising})
     assert set(rules_of(examine("vox_none"))) == {"registers-nothing", "hook-misspelled"}
-    assert "No module named 'gone_with_the_wind'" in rules_of(examine("vox_broken"))["import-fails"]
+    broken = rules_of(examine("vox_broken"))
+    assert set(broken) == {"import-fails"}
+    assert "No module named 'gone_with_the_wind'" in broken["import-fails"]
     assert "code 3" in rules_of(examine("vox_ending"))["crashes-at-import"]
     found = rules_of(examine("vox_raising"))
     assert "ValueError: no" in found["register-fails"]

@@ -26,9 +26,9 @@ def test_the_reference_is_that_of_the_code(script: ModuleType) -> None:
     assert script.PAGE.read_text(encoding="utf-8") == script.page(), "run: python scripts/plugin_reference.py"
 
 
-def test_the_public_surface(script: ModuleType, snapshot: Callable[[str, str], None]) -> None:
+def test_the_public_surface(script: ModuleType, vox_snapshot: Callable[[str, str], None]) -> None:
     """A difference is a decision: docs/plugins/compatibility.md says which release may hold it."""
-    snapshot(script.surface(), "api.txt")
+    vox_snapshot(script.surface(), "api.txt")
 
 
 def test_what_the_page_has_to_have(script: ModuleType) -> None:

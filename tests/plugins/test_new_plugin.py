@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -21,7 +22,7 @@ from voxcli.testing import Project
 ROOT = Path(__file__).resolve().parents[2]
 Factory = Callable[..., Project]
 MOST = 30  # lines of code of a component
-LONG = "a" + "-very" * ((LONGEST - 1) // 5)
+LONG = "a" * LONGEST
 
 
 def made(
@@ -92,6 +93,18 @@ def test_pyproject_says_what_it_is() -> None:
     assert '"FOO001",\n        "vox_foo.check:Foo",' in plugin["src/vox_foo/__init__.py"]
 
 
+@pytest.mark.parametrize("author", ["<ada@example.org>", "ada@example.org"])
+def test_an_author_who_gives_an_address_alone(author: str) -> None:
+    plugin = made("check", author=author, license="MIT")
+    assert tomllib.loads(plugin["pyproject.toml"])["project"]["authors"] == [{"email": "ada@example.org"}]
+    assert " ada@example.org\n" in plugin["LICENSE"]
+
+
+@pytest.mark.parametrize("description", ["A hum", "A hum."])
+def test_the_readme_begins_with_a_sentence(description: str) -> None:
+    assert "\nA hum. A plugin of" in made("check", description=description)["README.md"]
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
@@ -146,6 +159,14 @@ def test_json_and_another_folder(vox_project: Factory) -> None:
     assert not list((project.path / "below").glob(".*"))
 
 
+def test_a_folder_beside_it_is_kept_and_one_with_a_space_is_quoted(vox_project: Factory) -> None:
+    project = vox_project({".my hum.partial/mine": "kept"})
+    shown = project.run("plugins", "new", "hum", "--kind", "check", "--out", "my hum").assert_ok().out
+    assert "cd 'my hum'\n" in shown
+    assert (project.path / ".my hum.partial" / "mine").read_text() == "kept"
+    assert sorted(path.name for path in project.path.iterdir()) == [".my hum.partial", "my hum"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -191,3 +212,18 @@ def test_keys_that_a_component_inherits_have_their_help() -> None:
     assert described(Own, "freeze_feature_encoder") == described(CTC, "freeze_feature_encoder")
     assert described(Own, "freeze_layers") == described(CTC, "freeze_layers")
     assert described(CTC, "every") is None
+
+
+def test_a_field_that_the_class_sets_itself_is_no_key() -> None:
+    from voxcli.api import config
+    from voxcli.recipe.validate import defaults, field_names, json_schema
+
+    @config
+    class Own:
+        """Doubles."""
+
+        every: int = 2
+        twice: int = dataclasses.field(default=0, init=False)
+
+    assert defaults(Own()) == {"every": 2}
+    assert field_names(Own) == tuple(json_schema(Own)["properties"]) == ("every",)

@@ -108,8 +108,8 @@ TEN = """
     """
 
 
-def test_every_problem_is_told_at_once(recipe, snapshot):
-    snapshot(problems(recipe(TEN, "ten.toml")) + "\n", "ten_faults.txt")
+def test_every_problem_is_told_at_once(recipe, vox_snapshot):
+    vox_snapshot(problems(recipe(TEN, "ten.toml")) + "\n", "ten_faults.txt")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -118,6 +119,13 @@ class Bench:
             self.remark(component, RAISES, f"{what}: {said(error)}")
         finally:
             self.report.tried.append(Trial(label, what, time.perf_counter() - begin))
+
+
+def example_of(cls: Any) -> Mapping[str, Any]:
+    """The example keys that a class has; none where `example` is one of its own keys, or anything else."""
+    found = getattr(cls, "example", None)
+    keys = {one.name for one in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
+    return found if isinstance(found, Mapping) and "example" not in keys else {}
 
 
 def said(error: BaseException) -> str:

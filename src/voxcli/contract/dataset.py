@@ -20,6 +20,10 @@ MOST = 5_000
 """Utterances of a split that are listed; large data sets are not listed to their end."""
 READ = 4
 """Recordings of a split that are read: the first ones."""
+COMPARED = ("id", "audio", "offset", "duration", "text", "label", "speaker", "language")
+"""What an utterance and its row among the columns have to agree in."""
+EXACT = 1e-4
+"""s by which their times may differ: 32 bits round."""
 TOLERANCE = 0.05
 """s by which a duration may be longer than the audio: manifests round."""
 
@@ -230,12 +234,28 @@ def _columns(bench: Bench, component: Component, listed: dict[Split, list[Uttera
         return
     for split, found in listed.items():
         try:
-            rows = [row for batch in columns(split) for row in batch.to_pylist()]
+            rows = list(itertools.islice((row for batch in columns(split) for row in batch.to_pylist()), MOST))
         except NotImplementedError:
             continue
-        expected = [(one.id, one.text, one.label, one.speaker) for one in found]
-        if [(row["id"], row["text"], row["label"], row["speaker"]) for row in rows[: len(found)]] != expected:
-            bench.remark(component, COLUMNS, f"the {split} split has other rows as columns")
+        if len(rows) != len(found):
+            bench.remark(
+                component, COLUMNS, f"the {split} split has {len(rows)} rows as columns, {len(found)} as utterances"
+            )
+        for row, one in zip(rows, found, strict=False):
+            if differing := [name for name in COMPARED if not _agree(name, row.get(name), getattr(one, name))]:
+                what = f"the {split} split has other rows as columns: {', '.join(differing)} of {one.id}"
+                bench.remark(component, COLUMNS, what)
+                break
+
+
+def _agree(name: str, column: Any, said: Any) -> bool:
+    """Whether a column says what an utterance says; a duration that is not known is None or NaN."""
+    if name == "audio":
+        return callable(said) or (column is not None and Path(column) == said)
+    if name in ("offset", "duration"):
+        before, after = (value if value is not None and value > 0 else 0.0 for value in (column, said))
+        return abs(before - after) < EXACT
+    return bool(column == said)
 
 
 _watching: list[set[str]] = []
@@ -244,7 +264,7 @@ _installed: list[bool] = []
 
 @contextlib.contextmanager
 def opened_files() -> Iterator[set[str]]:
-    """Absolute paths of the files that are opened within the block, by Python or by soundfile."""
+    """Absolute paths of the files that are opened to be read within the block, by Python or by soundfile."""
     import soundfile
 
     if not _installed:  # an audit hook cannot be taken back; it does nothing while nobody watches
@@ -253,9 +273,10 @@ def opened_files() -> Iterator[set[str]]:
     opened: set[str] = set()
     before = soundfile.SoundFile.__init__
 
-    def noted(self: Any, file: Any, *arguments: Any, **more: Any) -> None:
-        _note(file)
-        before(self, file, *arguments, **more)
+    def noted(self: Any, file: Any, mode: Any = "r", *arguments: Any, **more: Any) -> None:
+        if not _writes(mode, None):
+            _note(file)
+        before(self, file, mode, *arguments, **more)
 
     _watching.append(opened)
     soundfile.SoundFile.__init__ = noted  # libsndfile opens files itself, which raises no audit event
@@ -267,8 +288,15 @@ def opened_files() -> Iterator[set[str]]:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if _watching and event == "open":
+    if _watching and event == "open" and not _writes(*arguments[1:3]):
         _note(arguments[0])
+
+
+def _writes(mode: Any, flags: Any) -> bool:
+    """Whether a file is opened to be written anew: unpacking recordings reads no audio."""
+    if isinstance(mode, str):
+        return not set(mode).isdisjoint("wxa")
+    return isinstance(flags, int) and bool(flags & os.O_WRONLY)
 
 
 def _note(file: Any) -> None:

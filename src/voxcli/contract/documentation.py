@@ -42,20 +42,26 @@ QUANTITY = re.compile(
 )
 """Names that ask "of what?": their last words. A number under such a name means nothing without a unit."""
 IN_NAME = re.compile(r"(_s|_ms|_us|_sec|_secs|_seconds|_hz|_khz|_db|_percent|_bytes|_kb|_mb|_gb|_bits|_samples|_frames|"
-                     r"_steps|_tokens|_characters|_words|_semitones|_prob|_share|_ratio|_m|_cm|_px)")  # fmt: skip
+                     r"_steps|_tokens|_characters|_words|_semitones|_prob|_share|_ratio|_m|_cm|_mm|_px|"
+                     r"_ns|_minutes|_hours|_days|_weeks|_mhz|_ghz|_dbfs|_lufs|_cents|_kbps|_kib|_mib|_gib|_rpm)"
+                     )  # fmt: skip
 UNITS = re.compile(
-    r"\b(s|ms|seconds?|milliseconds?|minutes?|hours?|hz|khz|hertz|db|decibels?|m|cm|metres?|meters?|%|per ?cent|bytes?|"
-    r"kb|mb|gb|gib|bits?|kbit|bit/s|kbit/s|tokens?|frames?|samples?|steps?|epochs?|batches|characters?|letters?|"
+    r"\b(s|ms|[µμ]s|ns|seconds?|milliseconds?|minutes?|hours?|days?|weeks?|[kmg]?hz|(kilo)?hertz|db(fs|a|u|v)?|lufs|lu|"
+    r"decibels?|m|cm|mm|metres?|meters?|%|per ?cent|((kilo|mega|giga|tera)?byte)s?|[kmgt]i?b|bits?|kbit|[km]bps|bit/s|"
+    r"kbit/s|pa|(hecto)?pascals?|rpm|cents?|radians?|tokens?|frames?|samples?|steps?|epochs?|batches|characters?|letters?|"
     r"words?|"
     r"classes|channels?|bins?|bands?|layers?|dimensions?|semitones?|octaves?|degrees?|pixels?|clips?|files?|rows?|"
     r"utterances?|recordings?|texts|share|ratio|probability|probabilities|factors?|fraction|number of|how many|"
     r"how much|times|logarithms?|mel|filters?|positions?|units?|standard deviations?|workers?|processes|packets?)\b|%",
     re.IGNORECASE,
 )
+RANGE = re.compile(r"\d\s*(to|and|–|-|\.\.\.?|…)\s*[-−]?\d")
+"""Of a number without a dimension its range says enough: "of FLAC, 0 to 8"."""
 MEANINGS = re.compile(
     r"\b(weight|dropout|temperature|seed|threshold|scale|count|exponent|rank|index|order|level|rate|added|decay|penalty|"
     r"beams?|keep|kept|none|which|first|last|most|least|copies|voices|masks?|heads?|distractors?|negatives?|"
-    r"groups?|codevectors?|chunks?|pieces?|windows?|iterations?|tries|candidates?|speakers?|labels?|hypotheses|nodes?)\b",
+    r"groups?|codevectors?|chunks?|pieces?|windows?|iterations?|tries|candidates?|speakers?|labels?|hypotheses|nodes?|"
+    r"threads?|cores?)\b",
     re.IGNORECASE,
 )
 
@@ -83,9 +89,13 @@ def keys(cls: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def _unit(bench: Bench, component: Component, name: str, about: str) -> None:
     if UNITS.search(about) or re.search(f"{IN_NAME.pattern}(_range|_min|_max)?$", name):
         return
+    if RANGE.search(about) and re.search(r"(^|_)levels?$", name):
+        return
     if re.search(rf"(^|_){QUANTITY.pattern}$", name):
         bench.remark(component, UNIT, f"the key {name} is a quantity, and no unit is named: {about!r}")
-    elif not MEANINGS.search(f"{about} {name.replace('_', ' ')}") and not UNITS.search(name.replace("_", " ")):
+    elif RANGE.search(about) or MEANINGS.search(f"{about} {name.replace('_', ' ')}"):
+        return
+    elif not UNITS.search(name.replace("_", " ")):
         bench.remark(component, MEANING, f"what the number {name} counts is not said: {about!r}")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Classification, Decoding, Transcript
 from voxcli.contract import material
-from voxcli.contract.bench import Bench, Component, said
+from voxcli.contract.bench import Bench, Component, example_of, said
+from voxcli.contract.documentation import try_documentation
+from voxcli.contract.keys import try_table
 from voxcli.contract.rules import Rule, rule
 from voxcli.errors import ModelError, VoxError
 
@@ -40,11 +43,20 @@ NONE = _rule("no-recordings", "an empty answer where there are no recordings", "
 SEEDED = _rule("not-deterministic", "the same texts for the same recordings", "no sampling", level="note")
 
 
+OPTIONS = _rule(
+    "options",
+    "where there is a class `options`, `open` has the keyword `options`: the KEY=VALUE of `--engine-option`",
+    "def open(cls, name, *, device=None, batch_duration=120.0, options=None), and options: ClassVar[type] = Options",
+)
+
+
 def try_engine(bench: Bench, component: Component) -> None:
     """All of it, with the first model that it opens."""
     if not callable(getattr(component.cls, "open", None)):
         bench.remark(component, UNKNOWN, f"{component.cls.__name__} has no class method `open`")
         return
+    if (options := getattr(component.cls, "options", None)) is not None:
+        _options(bench, component, options)
     with bench.trial(component, "folders that hold no model"):
         empty = bench.folder / "no-model"
         empty.mkdir(exist_ok=True)
@@ -62,6 +74,19 @@ def try_engine(bench: Bench, component: Component) -> None:
         engine = _opened(bench, component)
     if engine is not None:
         _try_open(bench, component, engine)
+
+
+def _options(bench: Bench, component: Component, options: Any) -> None:
+    """Its keys, as those of a component."""
+    if not inspect.isclass(options):
+        bench.remark(component, OPTIONS, f"options is {options!r:.80}, no class")
+        return
+    parameters = inspect.signature(component.cls.open).parameters.values()
+    if not any(one.name == "options" or one.kind is one.VAR_KEYWORD for one in parameters):
+        bench.remark(component, OPTIONS, f"`open` of {component.cls.__name__} has no keyword `options`")
+    keys = Component(component.registration, options, example_of(options))
+    try_documentation(bench, keys)
+    try_table(bench, keys)
 
 
 def _opened(bench: Bench, component: Component) -> Any | None:

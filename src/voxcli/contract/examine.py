@@ -12,7 +12,7 @@ from typing import Any
 from voxcli.contract import registration
 from voxcli.contract.augmentation import try_augmentation
 from voxcli.contract.backend import try_backend
-from voxcli.contract.bench import Bench, Component
+from voxcli.contract.bench import Bench, Component, example_of
 from voxcli.contract.check import try_check
 from voxcli.contract.dataset import try_dataset
 from voxcli.contract.decoder import try_decoder
@@ -73,7 +73,7 @@ def examine(
 
 def _give(bench: Bench, component: Component) -> None:
     """Its example keys, and what it is to export or to open."""
-    given = dict(bench.examples.get(component.label, getattr(component.cls, "example", {})))
+    given = dict(bench.examples.get(component.label, example_of(component.cls)))
     source = SOURCES.get(component.kind)
     if source in given and source not in getattr(component.cls, "__dataclass_fields__", {}):
         component.source = Path(given.pop(source))

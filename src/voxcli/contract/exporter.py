@@ -10,7 +10,7 @@ from typing import Any
 from voxcli.contract import material
 from voxcli.contract.bench import Bench, Component, said
 from voxcli.contract.rules import Rule, rule
-from voxcli.errors import ModelError, VoxError
+from voxcli.errors import ModelError, PluginError, VoxError
 
 
 def _rule(name: str, expected: str, repair: str) -> Rule:
@@ -107,7 +107,11 @@ def _opened(bench: Bench, component: Component, folder: Path) -> None:
             except VoxError as error:
                 bench.remark(component, ORDINARY, said(error))
         if name is not None:
-            engine: Any = bench.registry.load("engine", name)
+            try:
+                engine: Any = bench.registry.load("engine", name)
+            except PluginError as error:
+                bench.untried(component, error.message, repair=error.help or "")
+                return
             try:
                 engine.open(folder, device="cpu")
             except VoxError as error:

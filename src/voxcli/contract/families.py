@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from voxcli.contract import material
-from voxcli.contract.bench import Bench, Component
+from voxcli.contract.bench import Bench, Component, example_of
 from voxcli.contract.keys import make, with_keys
 from voxcli.errors import VoxError
 from voxcli.plugins.registry import Registration, load_target
@@ -85,7 +85,7 @@ def of(bench: Bench, registration: Registration) -> Component | None:
     except VoxError:
         return None
     component = Component(registration, cls)
-    component.given = bench.examples.get(component.label, getattr(cls, "example", {}))
+    component.given = bench.examples.get(component.label, example_of(cls))
     return component
 
 

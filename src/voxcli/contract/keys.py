@@ -88,10 +88,15 @@ VALUES: tuple[Any, ...] = ("certainly wrong ✗", 271828.18, True, [[["wrong"]]]
 
 def try_keys(bench: Bench, component: Component) -> None:
     """Make the component of its example keys, and of wrong ones. Sets `component.made` where it can be made."""
-    cls = component.cls
     if component.kind not in KINDS:
         _plain(bench, component)
         return
+    try_table(bench, component)
+
+
+def try_table(bench: Bench, component: Component) -> None:
+    """The same for a class of any kind whose fields are keys."""
+    cls = component.cls
     with bench.trial(component, "keys"):
         if not _is_config(cls):
             bench.remark(component, CONFIG, f"{cls.__name__} is {_what(cls)}")

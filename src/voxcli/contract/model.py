@@ -15,7 +15,7 @@ from voxcli.contract.families import built, duration_for, utterance_for
 from voxcli.contract.keys import with_keys
 from voxcli.contract.randomness import Kept
 from voxcli.contract.rules import Rule, rule
-from voxcli.errors import ModelError, VoxError
+from voxcli.errors import ModelError, PluginError, VoxError
 
 LONG = 5.0  # s that `limits` may take; the first call imports transformers
 LARGEST = 60.0  # s; longer clips are not computed here
@@ -68,8 +68,8 @@ STRIDE = _rule("stride", "`frames(n)` grows by one for `stride` samples more", "
 def try_model(bench: Bench, component: Component) -> None:
     """All of it, with the example keys or with the tiny checkpoint that the family takes."""
     name = getattr(component.cls, "task", None)
-    tasks = [one.name for one in bench.registry if one.kind == "task"]
-    if not isinstance(name, str) or name not in tasks:
+    if not isinstance(name, str) or not _is_task(bench, name):
+        tasks = bench.registry.names("task")
         bench.remark(component, TASK, f"task is {name!r}; registered are {', '.join(tasks)}")
         return
     family = component.made
@@ -91,6 +91,15 @@ def try_model(bench: Bench, component: Component) -> None:
     if hasattr(family, "frames"):
         with bench.trial(component, "frames"):
             _frames(bench, component, limits)
+
+
+def _is_task(bench: Bench, name: str) -> bool:
+    """Whether voxcli, the plugin or another one that is installed has a task of the name."""
+    try:
+        bench.registry.find("task", name)
+    except PluginError:
+        return False
+    return True
 
 
 def _limits(bench: Bench, component: Component) -> Limits | None:

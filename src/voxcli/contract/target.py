@@ -16,7 +16,7 @@ from typing import Any
 import voxcli
 from voxcli.errors import PluginError
 from voxcli.plugins import builtin, hooks, importing, locking
-from voxcli.plugins.manager import Plugin
+from voxcli.plugins.manager import Plugin, manager
 from voxcli.plugins.registry import BUILTIN, Registration, Registry
 
 
@@ -113,11 +113,26 @@ def registered(target: Target) -> tuple[Recorder, list[BaseException]]:
     return recorder, failed
 
 
+class WithInstalled(Registry):
+    """Components that are tried or tried with. What else is installed is found by its name, and is not listed."""
+
+    def find(self, kind: str, name: str) -> Registration:
+        """As in every registry; a name that it does not have is looked up among everything that is installed."""
+        try:
+            return super().find(kind, name)
+        except PluginError:
+            return manager().registry.find(kind, name)
+
+    def load(self, kind: str, name: str) -> type:
+        """As in every registry. Raises `PluginError` where a lock in force does not have the plugin."""
+        return manager().registry.load(kind, name) if self.find(kind, name).installed else super().load(kind, name)
+
+
 def registry_of(added: Iterable[Registration]) -> Registry:
-    """The built-in components and those of the plugin."""
+    """The built-in components and those of the plugin; those of other plugins by their names alone."""
     recorder = Recorder(BUILTIN, voxcli.__version__)
     builtin.vox_register(recorder)
-    made = Registry()
+    made = WithInstalled()
     for one in [*recorder.added, *added]:
         if not any(other == one for other in made):
             made.add(one)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxcli.api import Bundle, Classification, Decoding, Transcript, Utterance
 from voxcli.contract import material
 from voxcli.contract.bench import Bench, Component, said
 from voxcli.contract.families import built, duration_for, of_task, utterance_for
-from voxcli.contract.randomness import Kept, stirred
+from voxcli.contract.randomness import Kept, draws_elsewhere, stirred
 from voxcli.contract.rules import Rule, rule
 from voxcli.contract.sameness import same, sayings
 from voxcli.errors import ModelError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 ROWS = 3
+SEEDS = 4
+"""States of `rng` with which each clip is drawn twice."""
 TOLERANCE = 1e-3
 """Share by which the loss of a batch and the sum over its rows may differ: float32, in another order."""
 
@@ -37,6 +43,11 @@ SEEDED = _rule(
     "not-deterministic",
     "the same item, and the same batch, for the same utterance",
     "what is drawn belongs into drawn_features",
+)
+ELSEWHERE = _rule(
+    "draws-elsewhere",
+    "`drawn_features` draws from its `rng` alone",
+    "rng.uniform(...), rng.integers(...) instead of random, numpy.random and torch",
 )
 PICKLED = _rule(
     "item-not-picklable", "items and batches that can be pickled: they come from worker processes", "arrays, numbers"
@@ -91,6 +102,9 @@ def try_task(bench: Bench, component: Component) -> None:
     with Kept():
         with bench.trial(component, "features and batches"):
             trial.batches()
+        if trial.items and hasattr(task, "drawn_features"):
+            with bench.trial(component, "drawn features"):
+                trial.drawn()
         for what, method in (
             ("loss and gradients", trial.loss),
             ("the loss of a batch and of its rows", trial.adds_up),
@@ -148,6 +162,29 @@ class _Trial:
             if not same(sent[1], batch):
                 self.remark(PICKLED, "a batch comes back as another one")
 
+    def drawn(self) -> None:
+        """Each item twice with one state of `rng`, without a model."""
+        import numpy as np
+
+        without = self.bundle.replace(model=None)
+        for number, seed in itertools.product(range(ROWS), range(SEEDS)):
+            made: list[Any] = []
+
+            def draw(number: int = number, seed: int = seed, made: list[Any] = made) -> None:
+                utterance, audio = utterance_for(number, self.duration), self._audio(number)
+                made.append(self.task.drawn_features(utterance, audio, without, np.random.default_rng(seed)))
+
+            stirred(1)
+            draw()
+            stirred(2)
+            if moved := draws_elsewhere(draw):
+                self.remark(ELSEWHERE, f"the generator of {' and of '.join(moved)} has moved")
+            if not isinstance(made[0], dict):
+                self.remark(FEATURES, f"`drawn_features` returns {type(made[0]).__name__}")
+                return
+            if not same(*made):
+                self.remark(SEEDED, "`drawn_features` gave another item the second time, with `rng` in the same state")
+
     def loss(self) -> None:
         """One batch in training mode, backwards."""
         import torch
@@ -173,9 +210,13 @@ class _Trial:
         elif not all(bool(torch.isfinite(one).all()) for one in gradients):
             self.remark(FINITE, "some gradients are not finite")
         model.zero_grad(set_to_none=True)
-        self._measured(batch)
+        with torch.no_grad():
+            model.eval()
+            self._measured(batch)
+            model.train()
 
     def _measured(self, batch: Mapping[str, Any]) -> None:
+        """The figures of a batch in evaluation, where nothing is drawn, and its loss."""
         figures = getattr(self.task, "figures", ())
         if not figures:
             return
@@ -183,6 +224,10 @@ class _Trial:
         shape = tuple(found[2].shape) if len(found) == 3 else ()
         if shape != (len(figures), 2):
             self.remark(FIGURES, f"{len(figures)} figures, and values of shape {shape}")
+            return
+        for what, one, other in zip(("sum", "count"), found, self.task.loss(self.bundle, batch), strict=False):
+            if _apart(float(one), float(other)):
+                self.remark(FIGURES, f"its {what} is {float(one):g}, that of `loss` is {float(other):g}")
 
     def adds_up(self) -> None:
         """One batch of N rows, and N batches of one: clips of one length, so that nothing is padded but labels."""
@@ -273,9 +318,11 @@ class _Trial:
             self.remark(PROBLEM, f"of a clip of a millisecond it says {why!r:.120}")
 
     def _item(self, number: int, bundle: Bundle) -> dict[str, Any]:
-        audio = material.clip(self.duration, self.rate, material.TEXTS[number % len(material.TEXTS)])
-        made: dict[str, Any] = self.task.features(utterance_for(number, self.duration), audio, bundle)
+        made: dict[str, Any] = self.task.features(utterance_for(number, self.duration), self._audio(number), bundle)
         return made
+
+    def _audio(self, number: int) -> np.ndarray:
+        return material.clip(self.duration, self.rate, material.TEXTS[number % len(material.TEXTS)])
 
 
 def _apart(one: float, other: float) -> bool:

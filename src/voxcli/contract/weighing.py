@@ -61,13 +61,8 @@ def _weighed(asked: dict[str, Any]) -> dict[str, Any]:
         if register is not None:
             register(recorder)
     seconds = time.perf_counter() - begin - watch.own_seconds
-    replaced = [f"{name} was replaced" for name in patches.found()]
-    found: dict[str, Any] = {
-        "seconds": seconds,
-        "heavy": _told(watch),
-        "changed": [*replaced, *state.changed()],
-        "components": [],
-    }
+    changed = dict.fromkeys([*_replaced(patches), *state.changed()])
+    found: dict[str, Any] = {"seconds": seconds, "heavy": _told(watch), "components": []}
     for one in recorder.added:
         known, spent = len(watch.found), watch.own_seconds
         begin = time.perf_counter()
@@ -78,7 +73,12 @@ def _weighed(asked: dict[str, Any]) -> dict[str, Any]:
         seconds = time.perf_counter() - begin - (watch.own_seconds - spent)
         told = {"component": f"{one.kind}/{one.name}", "seconds": seconds, "heavy": _told(watch)[known:]}
         found["components"].append(told)
-    return found
+    changed |= dict.fromkeys([*_replaced(patches), *state.changed(libraries=bool(watch.found))])
+    return {**found, "changed": list(changed)}
+
+
+def _replaced(patches: Any) -> list[str]:
+    return [f"{name} was replaced" for name in patches.found()]
 
 
 def _told(watch: Any) -> list[str]:
@@ -98,29 +98,33 @@ class State:
         self._logging = (list(logging.root.handlers), logging.root.level)
         self._random = random.getstate()
 
-    def changed(self) -> list[str]:
-        """Each change in a few words."""
-        found = [
-            f"the environment variable {name} was set"
-            for name in sorted(set(os.environ) | set(self._environment))
-            if os.environ.get(name) != self._environment.get(name)
-        ]
+    def changed(self, *, libraries: bool = False) -> list[str]:
+        """Each change in a few words. With `libraries`, heavy ones were imported: what they do themselves is left out,
+        peft and sklearn set environment variables, ray changes sys.path."""
+        found = [] if libraries else self._surroundings()
         if os.getcwd() != self._folder:
             found.append(f"the working directory is {os.getcwd()}")
-        if sys.path != self._path:
-            found.append("sys.path was changed")
         found += [
             f"the handler of {number.name} was replaced"
             for number, before in self._signals.items()
             if signal.getsignal(number) is not before
         ]
-        started = [one.name for one in threading.enumerate() if one not in self._threads]
-        found += [f"the thread {name} was started" for name in started]
         if (list(logging.root.handlers), logging.root.level) != self._logging:
             found.append("the root logger was set up")
         if random.getstate() != self._random:
             found.append("Python's random generator was drawn from or seeded")
         return found
+
+    def _surroundings(self) -> list[str]:
+        found = [
+            f"the environment variable {name} was set"
+            for name in sorted(set(os.environ) | set(self._environment))
+            if os.environ.get(name) != self._environment.get(name)
+        ]
+        if sys.path != self._path:
+            found.append("sys.path was changed")
+        started = [one.name for one in threading.enumerate() if one not in self._threads]
+        return [*found, *(f"the thread {name} was started" for name in started)]
 
 
 if __name__ == "__main__":

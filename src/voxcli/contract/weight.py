@@ -58,7 +58,9 @@ COMPONENT_HEAVY = rule(
 
 
 def try_weight(bench: Bench) -> None:
-    """Import the plugin in a process of its own."""
+    """Import the plugin in a process of its own. Nothing where it cannot be imported, which has been said."""
+    if all(part.error is not None for part in bench.target.parts):
+        return
     with bench.trial(None, "import in a process of its own"):
         told, ending = _weigh(bench)
         if told is None:

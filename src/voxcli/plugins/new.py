@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
-import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,7 +24,7 @@ License = Literal["Apache-2.0", "MIT"]
 LICENSES: tuple[License, ...] = ("Apache-2.0", "MIT")
 
 PREFIX = "vox-"
-LONGEST = 30  # characters of a name: lines of the templates stay below 120
+LONGEST = 26  # characters of a name: lines of the templates stay below 120
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -127,17 +127,16 @@ def write(folder: Path, made: Mapping[str, str]) -> None:
     """Write the files into a new folder, all or none. Raises `UsageError` where it cannot be made."""
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} exists already", help="give another name, or another folder with --out")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        for name, text in made.items():
-            path = partial / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:
+            partial = Path(beside) / folder.name
+            for name, text in made.items():
+                path = partial / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8", newline="\n")
+            partial.rename(folder)
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written: {error.strerror or error}", help="choose a folder with --out"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

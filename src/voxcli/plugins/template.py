@@ -102,6 +102,9 @@ def _facts(plugin: NewPlugin) -> dict[str, str]:
         "module": plugin.module,
         "code": plugin.code,
         "description": plugin.description,
+        "sentence": plugin.description
+        if plugin.description.endswith((".", "!", "?", "…"))
+        else f"{plugin.description}.",
         "description_quoted": _toml(plugin.description),
         "author_table": _author(plugin.author),
         "license": plugin.license,
@@ -150,10 +153,16 @@ def _check_plugin(plugin: NewPlugin) -> dict[str, str]:
 
 
 def _author(author: str) -> str:
-    match = re.fullmatch(r"(.+?)\s*<([^<>@\s]+@[^<>\s]+)>", author)
-    if match is None:
-        return f"{{ name = {_toml(author)} }}"
-    return f"{{ name = {_toml(match[1])}, email = {_toml(match[2])} }}"
+    name, email = _name_and_address(author)
+    parts = {"name": name, "email": email}
+    return f"{{ {', '.join(f'{key} = {_toml(value)}' for key, value in parts.items() if value)} }}"
+
+
+def _name_and_address(author: str) -> tuple[str, str]:
+    """ "Ada <ada@example.org>" -> "Ada", "ada@example.org"; either may be missing: "Ada", "<ada@example.org>"."""
+    bare = r"[^<>@\s]+@[^<>@\s]+"
+    match = re.fullmatch(rf"(.*?)\s*<({bare})>", author) or re.fullmatch(rf"()({bare})", author)
+    return (match[1], match[2]) if match is not None else (author, "")
 
 
 def _toml(text: str) -> str:
@@ -164,8 +173,8 @@ def _toml(text: str) -> str:
 def _licence(plugin: NewPlugin) -> str:
     text = (_folder() / "licenses" / f"{plugin.license}.txt").read_text(encoding="utf-8")
     if plugin.license == "MIT":
-        holder = re.sub(r"\s*<.*>", "", plugin.author)
-        return Template(text).substitute(year=datetime.datetime.now(datetime.UTC).year, author=holder)
+        name, email = _name_and_address(plugin.author)
+        return Template(text).substitute(year=datetime.datetime.now(datetime.UTC).year, author=name or email)
     return text
 
 

@@ -6,6 +6,7 @@ is no boolean, while an array may become a tuple and a string a path, as TOML ha
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping
@@ -72,7 +73,8 @@ def validate(cls: type, table: Any, at: Key, problems: Problems, *, title: str, 
 
 def defaults(component: Any) -> dict[str, Any]:
     """Every key of a component as TOML can hold it; keys that are None are left out."""
-    plain: dict[str, Any] = _adapter(type(component)).dump_python(component, mode="json", exclude_none=True)
+    cls = type(component)
+    plain: dict[str, Any] = _adapter(cls).dump_python(component, mode="json", exclude_none=True, exclude=_computed(cls))
     return plain
 
 
@@ -84,7 +86,15 @@ def json_schema(cls: type) -> dict[str, Any]:
             for name, key in _adapter(base).json_schema().get("properties", {}).items():
                 if "description" in key and name in schema["properties"]:
                     schema["properties"][name].setdefault("description", key["description"])
+    for name in _computed(cls):
+        schema.get("properties", {}).pop(name, None)
     return schema
+
+
+def _computed(cls: type) -> set[str]:
+    """Fields that the class sets itself: they are no keys."""
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    return {field.name for field in fields if not field.init}
 
 
 def value(found: Any) -> str:

@@ -158,6 +158,20 @@ class Mixing(Kept):
         return audio.copy(), utterance.text
 
 
+@config
+class Coin(Kept):
+    """Draws from numpy's generator, and that only where a coin falls so."""
+
+    p: float = 1.0
+    """Share of the utterances."""
+
+    def __call__(self, audio, sampling_rate, rng):
+        out = audio.copy()
+        if rng.random() < 0.5:
+            out[np.random.randint(len(out))] = 1.0
+        return out
+
+
 @hookimpl
 def vox_register(registry):
     for name, found in list(globals().items()):

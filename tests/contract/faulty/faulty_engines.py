@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import ClassVar
 
 from voxcli.api import Decoding, Segment, Transcript, config, hookimpl
 from voxcli.errors import ModelError
@@ -78,6 +79,19 @@ class Moody(Sound):
 
     def one(self, clip, duration):
         return Transcript(str(next(CALLS)), duration=duration)
+
+
+@config
+class Options:
+    """What nobody can set."""
+
+    mode: str = "soft"
+
+
+class Optionless(Sound):
+    """Its `open` does not take its options."""
+
+    options: ClassVar[type] = Options
 
 
 @config

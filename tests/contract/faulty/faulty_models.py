@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 from voxcli.api import Limits, config, hookimpl
@@ -160,6 +161,15 @@ def _measured(self, bundle, batch):
     return (*CTCTask.loss(self, bundle, batch), torch.zeros(3, 2))
 
 
+def _drawn(self, utterance, audio, bundle, rng):
+    return {**CTCTask.features(self, utterance, audio, bundle), "more": np.random.random()}
+
+
+def _doubled(self, bundle, batch):
+    total, count = CTCTask.loss(self, bundle, batch)
+    return 2 * total, count, torch.zeros(1, 2)
+
+
 FAULTS = {
     "Measuring": {"metrics": "wer"},
     "Listing": {"features": _features},
@@ -175,6 +185,8 @@ FAULTS = {
     "Brief": {"transcribe": _brief},
     "Refusing": {"problem": _refusing},
     "Figured": {"figures": ("one",), "measured_loss": _measured},
+    "Drawing": {"drawn_features": _drawn},
+    "Doubled": {"figures": ("one",), "measured_loss": _doubled},
 }
 for _name, _methods in FAULTS.items():
     task_and_family(_name, **_methods)

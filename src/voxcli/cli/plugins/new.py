@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,7 @@ def new(
     made = files(plugin)
     write(folder, made)
     following = [
-        f"cd {folder}",
+        f"cd {shlex.quote(str(folder))}",
         "pip install --editable . --group dev",
         "pytest",
         f"vox plugins info {plugin.distribution}",
