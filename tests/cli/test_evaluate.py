@@ -62,6 +62,12 @@ def test_a_decoder_that_nobody_has_is_said_before_anything_is_loaded(
     assert twice.err == "error: --decoder names beam and greedy\n  = help: choose one\n"
 
 
+def test_what_an_engine_runs_is_no_checkpoint(project: Project) -> None:
+    project.write({"onnx/vox.json": '{"exported": {"to": "onnx", "engine": "onnx"}}'})
+    refused = project.run("evaluate", "onnx", "--data", "data").assert_code(1).err
+    assert refused.startswith("error: onnx was exported for the engine 'onnx'")
+
+
 def test_a_folder_with_a_manifest(project: Project) -> None:
     result = project.run("evaluate", "ctc", "--data", "data").assert_ok()
     lines = result.out.splitlines()

@@ -206,5 +206,5 @@ def test_a_plugin_s_format(project: Project) -> None:
     assert (project.path / "export/ctc/card/card.txt").read_text() == "hi ctc"
 
 
-def test_help(project: Project, snapshot: Callable[[str, str], None]) -> None:
-    snapshot(project.run("export", "--help").assert_ok().out, "export-help.txt")
+def test_help(project: Project, vox_snapshot: Callable[[str, str], None]) -> None:
+    vox_snapshot(project.run("export", "--help").assert_ok().out, "export-help.txt")

@@ -205,8 +205,17 @@ def test_without_a_model_the_newest_run_is_taken(project: Project) -> None:
     assert "model runs/new, the newest run" in result.err
 
 
-def test_the_help(project: Project, snapshot: Callable[[str, str], None]) -> None:
-    snapshot(project.run("transcribe", "--help").assert_ok().out, "transcribe-help.txt")
+def test_a_folder_that_was_exported_for_another_engine(project: Project) -> None:
+    project.write({"small/vox.json": '{"exported": {"to": "quick", "engine": "quick"}}', "small/config.json": "{}"})
+    for engine in ("transformers", "echo"):
+        ask = ("in/a.wav", "--model", "small", "--engine", engine, "--plugin", "echo.py")
+        for command in ("transcribe", "classify"):
+            refused = project.run(command, *ask).assert_code(1)
+            assert f"small was exported for the engine 'quick', and the engine asked for is '{engine}'" in refused.err
+
+
+def test_the_help(project: Project, vox_snapshot: Callable[[str, str], None]) -> None:
+    vox_snapshot(project.run("transcribe", "--help").assert_ok().out, "transcribe-help.txt")
 
 
 def test_a_real_model_takes_every_kind_of_audio(project: Project) -> None:

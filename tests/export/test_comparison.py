@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,10 +70,28 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial/old").write_text("")
+    (tmp_path / ".out.1.partial").mkdir()
+    (tmp_path / ".out.1.partial/old").write_text("")
+    os.utime(tmp_path / ".out.1.partial", (1, 1))
     with folder.new_folder(tmp_path / "out") as partial:
+        assert [path.name for path in tmp_path.iterdir()] == [partial.name]
         assert list(partial.iterdir()) == []
+
+
+def test_two_that_write_the_same_folder_leave_each_other_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def first() -> None:
+        with folder.new_folder(out) as mine:
+            (mine / "file").write_text("mine")
+            with folder.new_folder(out) as other:
+                (other / "file").write_text("other")
+            assert (mine / "file").read_text() == "mine"
+
+    with pytest.raises(UsageError, match="exists already"):
+        first()
+    assert (out / "file").read_text() == "other"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 # ------------------------------------------------------------------------------------------------------------- probes

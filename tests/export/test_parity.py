@@ -127,6 +127,7 @@ def test_texts_are_compared_and_the_figures_said(project: Project) -> None:
     assert [line.split()[-1] for line in lines[-4:]] == ["+0.0"] * 4
     stored = json.loads((project.path / "out/vox.json").read_text())
     wanted = {"to": "twin", "engine": "twin", "checkpoint": str(project.path / "ctc"), "keys": {"moved": 0}}
+    assert [name for name, *_ in stored["exported"].pop("weights")] == ["model.safetensors"]
     assert stored["exported"] == wanted
 
 

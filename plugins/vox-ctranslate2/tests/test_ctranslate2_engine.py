@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vox_ctranslate2 import pieces
+from vox_ctranslate2 import hearing, pieces
 from vox_ctranslate2.engine import CTranslate2Engine, Options
 from vox_ctranslate2.exporter import CTranslate2
 from voxcli.api import Decoding
@@ -192,6 +192,38 @@ def test_long_recordings_from_window_to_window_and_in_pieces(model: Callable[...
     starts = [segment.start for segment in found.segments]
     assert starts == sorted(starts)
     assert starts[-1] >= 6.0  # the third piece of 3 s
+
+
+def test_more_tokens_than_fit_are_bounded_from_window_to_window(model: Callable[..., Pair]) -> None:
+    _, there = model(window=30, multilingual=False)
+    (long,) = sounds(31.0)
+    (one,) = there.transcribe_batch([long], Decoding(max_new_tokens=64))
+    assert one is not None
+    there._hearing.hotwords = "Asterisk " * 20
+    (one,) = there.transcribe_batch([long], Decoding(max_new_tokens=50))
+    there._hearing.hotwords = None
+    assert one is not None
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sampled_texts_are_the_same_each_time_a_model_is_opened(tmp_path: Path, threads: int) -> None:
+    folder = exported(tiny_whisper(tmp_path / "whisper", multilingual=False, window=30), tmp_path / "exported")
+    (long,) = sounds(31.0)
+    found = [opened(folder, cpu_threads=threads).transcribe_batch([long], Decoding(max_new_tokens=8)) for _ in range(2)]
+    assert texts(found[0]) == texts(found[1])
+
+
+def test_words_lie_within_the_clip() -> None:
+    word = {"word": " hi", "start": -0.14, "end": -0.02, "probability": 0.5}
+    found = hearing._word(word, 0.1)
+    assert (found.start, found.end) == (0.0, 0.0)
+    assert hearing.within(0.3, 0.1) == 0.1
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0])
+def test_durations_that_have_no_meaning(value: float) -> None:
+    with pytest.raises(ValueError, match=r"vad_min_silence is .*, expected 0 or more"):
+        Options(vad_min_silence=value)
 
 
 def test_what_the_model_does_not_have(model: Callable[..., Pair]) -> None:

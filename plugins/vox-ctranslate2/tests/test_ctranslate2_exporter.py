@@ -87,6 +87,37 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
         CTranslate2().export(tiny_ctc(tmp_path / "ctc"), tmp_path / "out")
 
 
+def test_a_classifier_is_refused(tmp_path: Path) -> None:
+    checkpoint = tiny_whisper(tmp_path / "whisper")
+    path = checkpoint / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["WhisperForAudioClassification"]}))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ModelError, match="is a classification model") as refused:
+        CTranslate2().export(checkpoint, tmp_path / "out")
+    assert "--to onnx" in str(refused.value.help)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "model.bin"])
+def test_a_copy_that_was_cut_short(tmp_path: Path, file: str) -> None:
+    (tmp_path / "out").mkdir()
+    out = CTranslate2().export(tiny_whisper(tmp_path / "whisper"), tmp_path / "out")
+    (out / file).write_bytes((out / file).read_bytes()[:50])
+    for _ in range(2):
+        with pytest.raises(ModelError, match="CTranslate2 cannot open") as refused:
+            CTranslate2Engine.open(out, device="cpu")
+        assert f"a copy that was cut short? remove {out}" in str(refused.value.help)
+        assert "cuBLAS" not in str(refused.value.help)
+        (out / file).unlink(missing_ok=True)
+
+
+def test_what_this_machine_does_not_compute_in(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    out = CTranslate2().export(tiny_whisper(tmp_path / "whisper"), tmp_path / "out")
+    with pytest.raises(ModelError, match="unsupported device") as refused:
+        CTranslate2Engine.open(out, device="mps")
+    assert "--device cpu" in str(refused.value.help)
+
+
 def test_a_lora_run_at_clip_length_is_exported_once_and_transcribed(project: Project) -> None:
     project.run("train", "mine.toml").assert_ok()
     clip = sorted((project.path / "data/audio").glob("test-*"))[0]
@@ -105,7 +136,8 @@ def test_a_lora_run_at_clip_length_is_exported_once_and_transcribed(project: Pro
     assert again.out == wanted.out
     of_itself = project.run(*(str(folder) if one == "runs/mine" else one for one in ask)).assert_ok()
     assert of_itself.out == wanted.out
-    os.utime(project.path / "runs/mine/best/adapter_model.safetensors")  # trained further
+    weights = project.path / "runs/mine/best/adapter_model.safetensors"
+    os.utime(weights, ns=(0, weights.stat().st_mtime_ns - 10**12))  # replaced by an older file
     later = project.run(*ask, "--engine", "ctranslate2").assert_ok()
     assert "has no export of" in later.err
     assert len(list((project.path / "runs/mine/export").iterdir())) == 2

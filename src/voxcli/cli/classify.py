@@ -111,10 +111,11 @@ def _opened(
     batch_duration: float,
 ) -> OpenModel | api.Engine:
     """The model, also that behind an engine of a plugin; or the engine, where it shows none."""
-    from voxcli.export.origin import DEFAULT, engine_of
+    from voxcli.export.origin import DEFAULT, engine_of, require_openable
 
     name = engine or engine_of(model)
     if name == DEFAULT:
+        require_openable(model, name, None)
         from voxcli.models.open import open_model
 
         if options:

@@ -65,7 +65,10 @@ def evaluate(
     vox evaluate runs/my-run
     vox evaluate openai/whisper-small --data speech/manifest.csv --language tr
     """
+    from voxcli.export.origin import require_checkpoint
+
     check(decoder)
+    require_checkpoint(model)
     say = console.say
     say("loading torch and transformers")
     from voxcli.data.corpus import clock

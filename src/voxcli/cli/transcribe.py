@@ -124,11 +124,12 @@ def opened_by(engine: str | None, options: Sequence[str], model: str, *, device:
 
     Raises `UsageError` for options that the engine does not have, `PluginError` where none is called so, `ModelError`.
     """
-    from voxcli.export.origin import engine_of
+    from voxcli.export.origin import engine_of, require_openable
     from voxcli.plugins.manager import manager
 
     name = engine or engine_of(model)
     runtime: Any = manager().registry.load("engine", name)
+    require_openable(model, name, runtime)
     keys = getattr(runtime, "options", None)
     if options and keys is None:
         raise UsageError(f"the engine '{name}' takes no options", help="leave --engine-option out")

@@ -7,6 +7,7 @@ original   the model as it was trained: its adapter unmerged, its base rounded
 check      logits and transcripts of both
 parity     transcripts or classes of the checkpoint and of what an engine runs
 origin     what an exported folder says of itself
+weights    which files a checkpoint's weights are, to know an export that is stale
 ready      the export that an engine opens, found or made
 report     the lines a person reads, and the JSON
 """

@@ -10,13 +10,13 @@ import torch
 from voxcli.api import Exporter, Split
 from voxcli.errors import ModelError
 from voxcli.evaluate.target import run_of
-from voxcli.export import card, folder, origin, probe, publish
+from voxcli.export import card, folder, origin, probe, publish, weights
 from voxcli.export.check import Check, check
 from voxcli.export.original import Rounding, rounding_of
 from voxcli.export.parity import Parity, parity
 from voxcli.models.checkpoint import read_json
 from voxcli.models.classifier_config import classifies
-from voxcli.models.open import default_device, locate
+from voxcli.models.open import device_of, locate
 from voxcli.models.settings import read_settings
 from voxcli.plugins.manager import manager
 from voxcli.progress import NULL, Progress
@@ -93,11 +93,12 @@ def export(
     what = f"merging the adapter {checkpoint} into {base}" if base else f"exporting {checkpoint}"
     progress.say(what)
     result: Check | Parity | None = None
-    torch_device = torch.device(device) if device is not None else default_device()
+    torch_device = device_of(device)
     with folder.new_folder(out) as partial:
+        state = weights.state(checkpoint)
         exporter.export(checkpoint, partial)
         if engine is not None:
-            origin.describe(partial, checkpoint, exporter, to=to, engine=engine)
+            origin.describe(partial, checkpoint, exporter, to=to, engine=engine, weights=state)
         if checked and runtime is not None:
             assert engine is not None
             result = parity(
@@ -158,5 +159,11 @@ def _local(model: str) -> Path:
             f"there is no run or folder '{model}'",
             help="give a run, a checkpoint or an adapter's folder; "
             "a model on the hub comes here with `hf download ID --local-dir FOLDER`",
+        )
+    stored = origin.origin(Path(located)) or {}
+    if stored.get("engine"):
+        raise ModelError(
+            f"{model} was exported for the engine '{stored['engine']}', and is no checkpoint to export",
+            help=f"export what it was made of: {stored.get('checkpoint')}",
         )
     return Path(located)

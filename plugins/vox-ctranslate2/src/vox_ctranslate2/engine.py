@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from vox_ctranslate2 import pieces
 from vox_ctranslate2.description import describe
 from vox_ctranslate2.features import Features
-from vox_ctranslate2.hearing import Hearing
+from vox_ctranslate2.hearing import Hearing, room, within
 from voxcli.api import Decoding, Segment, Transcript, Word, config
 from voxcli.errors import ModelError
 
@@ -63,7 +64,7 @@ class Options:
         if not 0.0 < self.vad_threshold < 1.0:
             raise ValueError(f"vad_threshold is {self.vad_threshold:g}, expected between 0 and 1")
         for key in ("cpu_threads", "vad_min_silence", "vad_pad"):
-            if getattr(self, key) < 0:
+            if not 0 <= getattr(self, key) < math.inf:
                 raise ValueError(f"{key} is {getattr(self, key):g}, expected 0 or more")
 
 
@@ -94,13 +95,19 @@ class CTranslate2Engine:
     ) -> Self:
         """Load a CTranslate2 folder, or one from the hub. Raises `ModelError`."""
         import ctranslate2
+        import tokenizers
         from faster_whisper import WhisperModel
 
         options = options or Options()
         # CTranslate2 says on the standard error what it computes in where the device lacks the stored type
         ctranslate2.set_log_level(logging.ERROR)
+        # for the temperatures above 0 of recordings beyond the window; a worker takes the seed once, when it begins
+        ctranslate2.set_random_seed(0)
         kind, _, number = (device or ("cuda" if ctranslate2.get_cuda_device_count() else "cpu")).partition(":")
+        local = Path(name).is_dir()
         try:
+            if local:  # faster-whisper would take that of whisper-tiny from the hub, and raises a bare Exception
+                tokenizers.Tokenizer.from_buffer((Path(name) / "tokenizer.json").read_bytes())
             whisper = WhisperModel(
                 str(name),
                 device=kind,
@@ -111,11 +118,10 @@ class CTranslate2Engine:
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(
                 f"CTranslate2 cannot open {name}: {str(error).splitlines()[0]}",
-                help="give a run or a checkpoint, which is exported, or a folder of `vox export --to ctranslate2`; "
-                "on a GPU it needs cuBLAS and cuDNN 9 (pip install nvidia-cublas-cu12 'nvidia-cudnn-cu12==9.*')",
+                help=_help(Path(name), error, cuda=kind == "cuda"),
             ) from error
         log.info("%s on %s, computed in %s", name, device or kind, whisper.model.compute_type)
-        folder = Path(name) if Path(name).is_dir() else Path(_snapshot(str(name)))
+        folder = Path(name) if local else Path(_snapshot(str(name)))
         return cls(folder, whisper, options, batch_duration)
 
     @staticmethod
@@ -189,8 +195,12 @@ class CTranslate2Engine:
 
     def _sequential(self, audio: np.ndarray, decoding: Decoding, language: str | None) -> Transcript:
         """A recording beyond the window, each window begun where the last segment ended."""
-        hearing, suppressed = self._hearing, self._hearing.description.suppressed
-        options = {} if decoding.max_new_tokens is None else {"max_new_tokens": decoding.max_new_tokens}
+        hearing, description = self._hearing, self._hearing.description
+        options = {}
+        if decoding.max_new_tokens is not None:  # faster-whisper refuses more than fit after the prompt
+            tokenizer = hearing.tokenizer(language or "en", decoding)  # no language makes the prompt longer
+            n_prompt = len(hearing.whisper.get_prompt(tokenizer, [], hotwords=hearing.hotwords))
+            options["max_new_tokens"] = min(decoding.max_new_tokens, room(n_prompt, description.positions))
         found, info = hearing.whisper.transcribe(
             audio,
             language=language,
@@ -199,7 +209,7 @@ class CTranslate2Engine:
             no_repeat_ngram_size=decoding.no_repeat_ngram_size,
             word_timestamps=decoding.timestamps == "word",
             hotwords=hearing.hotwords,
-            suppress_tokens=[-1] if suppressed is None else list(suppressed),
+            suppress_tokens=[-1] if description.suppressed is None else list(description.suppressed),
             **FALLBACK,
             **options,
         )
@@ -207,10 +217,10 @@ class CTranslate2Engine:
         segments = tuple(
             Segment(
                 one.text.strip(),
-                min(one.start, duration),
-                min(one.end, duration),
+                within(one.start, duration),
+                within(one.end, duration),
                 tuple(
-                    Word(word.word.strip(), min(word.start, duration), min(word.end, duration), word.probability)
+                    Word(word.word.strip(), within(word.start, duration), within(word.end, duration), word.probability)
                     for word in one.words or ()
                 ),
             )
@@ -252,6 +262,23 @@ def _halving(work: Callable[[Sequence[int]], list[Transcript]], members: Sequenc
 def _moved(segment: Segment, by: float) -> Segment:
     words = tuple(dataclasses.replace(word, start=word.start + by, end=word.end + by) for word in segment.words)
     return dataclasses.replace(segment, start=segment.start + by, end=segment.end + by, words=words)
+
+
+def _help(folder: Path, error: Exception, *, cuda: bool) -> str:
+    """What to do about a model that does not open."""
+    if "compute type" in str(error):
+        help = "leave compute_type out: what is stored is then computed in the nearest type that the device has"
+    elif "unsupported device" in str(error) or "CUDA" in str(error):
+        help = "--device cpu, or cuda where there is a GPU"
+    elif (folder / "vox.json").is_file():
+        help = f"a copy that was cut short? remove {folder}: it is exported again where its run is the --model"
+    elif (folder / "model.bin").is_file():
+        help = "a copy that was cut short? model.bin, config.json, tokenizer.json and a vocabulary belong there"
+    else:
+        help = "give a run or a checkpoint, which is exported, or a folder of `vox export --to ctranslate2`"
+    if cuda:
+        help += "; a GPU needs cuBLAS and cuDNN 9 (pip install nvidia-cublas-cu12 'nvidia-cudnn-cu12==9.*')"
+    return help
 
 
 def _threads() -> int:

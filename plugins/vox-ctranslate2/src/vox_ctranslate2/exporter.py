@@ -109,6 +109,8 @@ def _require_whisper(checkpoint: Path) -> None:
     """Refuse another architecture before its weights are read."""
     settings, sizes = _read_json(checkpoint / "vox.json"), _read_json(checkpoint / "config.json")
     kind = sizes.get("model_type") or (settings.get("model") or {}).get("type")
+    if any("ForAudioClassification" in str(name) for name in sizes.get("architectures") or ()):
+        kind = "classification"
     if kind not in (None, "whisper"):
         raise ModelError(
             f"{checkpoint} is a {kind} model, and this exporter writes Whisper models",

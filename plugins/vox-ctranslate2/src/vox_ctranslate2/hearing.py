@@ -206,8 +206,13 @@ def _segments(clip: Sequence[_Stretch], tokenizer: Any, words: list[list[Word]] 
 
 
 def _word(one: dict[str, Any], duration: float) -> Word:
-    start = min(float(one["start"]), duration)
-    return Word(one["word"].strip(), start, max(start, min(float(one["end"]), duration)), float(one["probability"]))
+    start = within(float(one["start"]), duration)
+    return Word(one["word"].strip(), start, max(start, within(float(one["end"]), duration)), float(one["probability"]))
+
+
+def within(time: float, duration: float) -> float:
+    """A time in s within the clip. The alignment's lie outside of short ones, the last window's in its padding."""
+    return min(max(time, 0.0), duration)
 
 
 def _max_length(n_prompt: int, positions: int, max_new_tokens: int | None) -> int:
@@ -216,6 +221,11 @@ def _max_length(n_prompt: int, positions: int, max_new_tokens: int | None) -> in
     As many tokens as the positions allow are asked for, as transformers does: half of them, which is openai/whisper's
     limit, cuts texts of languages whose letters are several tokens.
     """
-    room = max(positions - max(n_prompt, PREFIX), 1)
-    wanted = room if max_new_tokens is None else min(max_new_tokens, room)
+    free = room(n_prompt, positions)
+    wanted = free if max_new_tokens is None else min(max_new_tokens, free)
     return max(2 * wanted, wanted + n_prompt - 1)
+
+
+def room(n_prompt: int, positions: int) -> int:
+    """How many tokens fit after a prompt."""
+    return max(positions - max(n_prompt, PREFIX), 1)
