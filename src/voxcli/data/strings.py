@@ -91,15 +91,15 @@ def _powers(base: np.uint64, up_to: int) -> NDArray[np.uint64]:
     return known[: up_to + 1]
 
 
-def code_points(text: str) -> NDArray[np.int64]:
-    """How often each code point stands in a text, shape (CODES,)."""
+def code_points(text: str, least: int = CODES) -> NDArray[np.int64]:
+    """How often each code point stands in a text, shape (CODES,); with `least` as far as the highest of the text."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    return np.bincount(codes, minlength=CODES)
+    return np.bincount(codes, minlength=least)
 
 
 def characters(column: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     """Every character of a column with its count, by code point."""
-    counts = np.zeros(CODES, np.int64)
+    counts = np.zeros(0x80, np.int64)
     for block in blocks(column):
         data, _ = layout(block)
         if not len(data):
@@ -107,7 +107,9 @@ def characters(column: pa.Array | pa.ChunkedArray) -> dict[str, int]:
         if data.max() < 0x80:
             counts[:0x80] += np.bincount(data, minlength=0x80)
         else:
-            counts += code_points(data.tobytes().decode("utf-8", "surrogatepass"))
+            found = code_points(data.tobytes().decode("utf-8", "surrogatepass"), len(counts))
+            found[: len(counts)] += counts
+            counts = found
     return {chr(code): int(counts[code]) for code in np.flatnonzero(counts)}
 
 

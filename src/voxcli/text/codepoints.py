@@ -52,10 +52,11 @@ class CodePoints:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Character -> how often it stands in the texts, by code point."""
-        whole = np.zeros(_HIGHEST, dtype=np.int64)
+        whole = np.zeros(0, dtype=np.int64)  # as far as the highest that occurs: few texts have all of Unicode
         for block in self.blocks():
-            found = np.bincount(block.codes)
-            whole[: len(found)] += found
+            found = np.bincount(block.codes, minlength=len(whole))
+            found[: len(whole)] += whole
+            whole = found
         return {chr(code): int(whole[code]) for code in np.flatnonzero(whole)}
 
     def blocks(self) -> Iterator[Block]:
