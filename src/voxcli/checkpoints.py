@@ -5,6 +5,7 @@ Public for plugins, beside `voxcli.api`. Importing it costs nothing: torch and t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ __all__ = [
     "engine_around",
     "open_checkpoint",
     "open_without_weights",
+    "pack",
     "save_merged",
     "save_without_weights",
     "source_of",
@@ -117,3 +119,14 @@ def engine_around(opened: OpenModel, *, batch_duration: float = 120.0) -> Transf
     from voxcli.engines.transformers import TransformersEngine
 
     return TransformersEngine(opened, batch_duration=batch_duration)
+
+
+def pack(durations: Sequence[float], batch_duration: float, *, shortest: float = 0.0) -> list[list[int]]:
+    """Clips of these durations (s) -> indices, longest first, in the batches of voxcli's own engine.
+
+    At most `batch_duration` s with padding; `shortest` is what the model pads every clip to at least, s. What shares a
+    batch is padded to its longest: with a clip context another batch might bring another text.
+    """
+    from voxcli.engines import batching
+
+    return batching.pack(durations, batch_duration, shortest=shortest)

@@ -34,6 +34,8 @@ def test_a_clip_over_the_limit_is_its_own_batch() -> None:
 
 def test_a_model_that_pads_every_clip_to_its_window() -> None:
     assert [len(batch) for batch in pack([1.0] * 10, 120.0, shortest=30.0)] == [4, 4, 2]
+    assert [len(batch) for batch in pack([0.1] * 100, 600.0)] == [64, 36], "however short they are"
+    assert pack([], 60.0) == []
 
 
 def test_very_short_clips_do_not_fill_a_batch_without_end() -> None:

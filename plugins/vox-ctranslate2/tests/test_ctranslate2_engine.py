@@ -276,11 +276,3 @@ def test_a_recording_is_cut_in_its_silences_and_nothing_is_lost() -> None:
     assert pieces.everything(speech, 100, window=40) == [(0, 31), (31, 65), (65, 100)]
     assert pieces.everything([], 100, window=40) == [(0, 40), (40, 80), (80, 100)]
     assert pieces.everything(speech, 30, window=40) == [(0, 30)]
-
-
-def test_clips_are_packed_by_length() -> None:
-    assert pieces.pack([1.0, 5.0, 2.0, 4.5], 10.0) == [[1, 3], [2, 0]]
-    assert pieces.pack([3.0, 9.0, 4.0], 60.0, shortest=30.0) == [[1, 2], [0]]
-    assert [len(one) for one in pieces.pack([0.1] * 100, 600.0)] == [64, 36]
-    assert pieces.pack([90.0, 0.0], 60.0) == [[0], [1]]
-    assert pieces.pack([], 60.0) == []

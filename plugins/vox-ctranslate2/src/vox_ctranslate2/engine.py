@@ -20,6 +20,7 @@ from vox_ctranslate2.description import describe
 from vox_ctranslate2.features import Features
 from vox_ctranslate2.hearing import Hearing, room, within
 from voxcli.api import Decoding, Segment, Transcript, Word, config
+from voxcli.checkpoints import pack
 from voxcli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class CTranslate2Engine:
             mels = self._features.batch([clips[index] for index in members])
             return self._hearing.transcripts(mels, [durations[index] for index in members], decoding, language)
 
-        for members in pieces.pack(durations, self._batch_duration, shortest=self._features.shortest):
+        for members in pack(durations, self._batch_duration, shortest=self._features.shortest):
             done.update(zip(members, _halving(decode, members), strict=True))
         return [done[index] for index in range(len(clips))]
 

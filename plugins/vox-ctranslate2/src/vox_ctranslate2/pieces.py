@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 """First sample, and the one after the last."""
 
-MOST = 64  # clips of a batch, however short they are
 JOINED = 2.0  # s of silence within one stretch, at most: more would be decoded for nothing
 
 
@@ -72,21 +71,3 @@ def everything(found: Sequence[Span], length: int, *, window: int) -> list[Span]
         pieces.append((begin, end))
         begin = end
     return [*pieces, (begin, length)]
-
-
-def pack(durations: Sequence[float], batch_duration: float, *, shortest: float = 0.0) -> list[list[int]]:
-    """Indices of clips, longest first, in batches of at most `batch_duration` s with padding.
-
-    `shortest` is what every clip is padded to at least, s. The batches are those of voxcli's own engine: with a clip
-    context, what shares a batch is padded to its longest, and another batch might bring another text.
-    """
-    batches: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(durations)), key=lambda index: -durations[index]):
-        if room <= 0:
-            longest = max(durations[index], shortest, 1e-3)
-            room = max(1, min(int(batch_duration / longest), MOST))
-            batches.append([])
-        batches[-1].append(index)
-        room -= 1
-    return batches

@@ -7,18 +7,16 @@ becomes of it.
 from __future__ import annotations
 
 import logging
-import signal
 import tempfile
-import threading
 import time
 import uuid
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from vox_ray import cluster, failures
 from vox_ray.channel import PAUSE, Channel, Screen
 from vox_ray.fitting import fit
 from voxcli.errors import TrainingError
+from voxcli.train.interrupt import Interruption
 
 if TYPE_CHECKING:
     from vox_ray.backend import Ray
@@ -39,7 +37,8 @@ def drive(backend: Ray, job: Job, *, progress: Progress) -> list[dict[str, Any]]
         asked = cluster.resources(backend, use_cpu=bool(job.tables["train"].get("use_cpu")))
         (job.folder / mark).touch()
         try:
-            with _Signals(progress) as signals, tempfile.TemporaryDirectory(prefix="vox-ray-") as files:
+            # instead of Ray's own handlers, which would kill the workers or end this process
+            with Interruption(progress.say) as signals, tempfile.TemporaryDirectory(prefix="vox-ray-") as files:
                 return _Drive(backend, job, progress, signals).run(asked, mark, files=files, local=local)
         except ray.exceptions.RayError as error:
             what = failures.last_line(error)
@@ -51,7 +50,7 @@ def drive(backend: Ray, job: Job, *, progress: Progress) -> list[dict[str, Any]]
 class _Drive:
     """One run from here."""
 
-    def __init__(self, backend: Ray, job: Job, progress: Progress, signals: _Signals) -> None:
+    def __init__(self, backend: Ray, job: Job, progress: Progress, signals: Interruption) -> None:
         self._backend, self._job, self._progress, self._signals = backend, job, progress, signals
         self._screen = Screen(progress)
         self._hosts: dict[int, str] = {}
@@ -103,7 +102,7 @@ class _Drive:
                 over = over or now
                 if (decided and whole) or now - over > GRACE:
                     return ends  # the connection is closed next, which ends whoever waits
-            if self._signals.asked and not stopping:
+            if self._signals.requested and not stopping:
                 stopping = True
                 channel.stop.remote()
                 if not self._hosts:
@@ -146,33 +145,3 @@ class _Drive:
                 self._progress.say(str(text).rstrip())
             raise TrainingError(failures.told(why, self._hosts), help=again)
         raise TrainingError(f"Ray Train ended without a result: {self._without}", help=again)
-
-
-class _Signals:
-    """While it is entered, the first Ctrl-C or SIGTERM sets `asked`, and the second one ends everything at once.
-
-    Ray Train's own handler would kill the workers, and ray.init sets one that ends the process.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        self.asked = False
-        self._progress = progress
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        self._progress.say("interrupted: finishing this step and writing a checkpoint; once more ends at once")
