@@ -29,6 +29,11 @@ Data = Annotated[
 Language = Annotated[str | None, typer.Option("--language", help="Language of the speech; auto: as the model finds.")]
 Beams = Annotated[int | None, typer.Option("--num-beams", min=1, help="Beams of the search; 1 is greedy.")]
 Tokens = Annotated[int | None, typer.Option("--max-new-tokens", min=1, help="Longest output, in tokens.")]
+Context = Literal["window", "merged", "clip"]
+EncoderContext = Annotated[
+    Context | None,
+    typer.Option("--encoder-context", help="Whisper: whole windows, their silence merged, or the clip's own length."),
+]
 BatchDuration = Annotated[float, typer.Option("--batch-duration", min=0.1, help="s of padded audio per batch.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1; by default a GPU where there is one.")]
 
@@ -45,6 +50,7 @@ def evaluate(
     num_beams: Beams = None,
     max_new_tokens: Tokens = None,
     decoder: Decoder = None,
+    encoder_context: EncoderContext = None,
     batch_duration: BatchDuration = 120.0,
     device: Device = None,
     num_workers: Annotated[int, typer.Option("--num-workers", min=0, help="Threads that read audio.")] = 2,
@@ -78,7 +84,7 @@ def evaluate(
 
     progress = console.progress()
     of = target(data, run_of(Path(model)), model=model)
-    opened = open_model(model, device=device)
+    opened = open_model(model, device=device, encoder_context=encoder_context)
     out = output_dir or place(model, opened.folder, of, split)
     if classifies(opened):
         from voxcli.cli.evaluate_classes import evaluate_classes
@@ -93,6 +99,8 @@ def evaluate(
         output_dir is None and decoding.decoder != opened.decoding.decoder
     ):  # beside the scores of the model's own decoder
         out = out.with_name(f"{out.name}-{(decoding.decoder or {'type': 'greedy'})['type']}")
+    if output_dir is None and encoder_context is not None:
+        out = out.with_name(f"{out.name}-{encoder_context}")
     table, notes = split_of(of, split, text=opened.text, progress=progress)
     for note in notes:
         say(note)
@@ -119,7 +127,7 @@ def evaluate(
     comparison = None
     if baseline is not None:
         del opened
-        other = open_model(baseline, device=device)
+        other = open_model(baseline, device=device, encoder_context=encoder_context)
         below = out.parent / f"{out.name}-baseline-{Path(baseline).name}"
         comparison = compare.compare(score(other, baseline, below), scores)
 

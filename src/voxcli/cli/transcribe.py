@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import time
@@ -14,7 +15,7 @@ import typer
 
 from voxcli.cli import console
 from voxcli.cli.decoder import Decoder, check, with_decoder
-from voxcli.cli.evaluate import BatchDuration, Beams, Device, Language, TaskName, Tokens, changed
+from voxcli.cli.evaluate import BatchDuration, Beams, Device, EncoderContext, Language, TaskName, Tokens, changed
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def transcribe(
     num_beams: Beams = None,
     max_new_tokens: Tokens = None,
     decoder: Decoder = None,
+    encoder_context: EncoderContext = None,
     batch_duration: BatchDuration = 120.0,
     device: Device = None,
     engine: Engine = None,
@@ -104,7 +106,8 @@ def transcribe(
     if times is None and (json or set(plan.formats) & set(TIMED)):
         times = "segment"
     console.say(f"loading {model}")
-    opened = opened_by(engine, engine_option or [], model, device=device, batch_duration=batch_duration)
+    more = {} if encoder_context is None else {"encoder_context": encoder_context}
+    opened = opened_by(engine, engine_option or [], model, device=device, batch_duration=batch_duration, **more)
     from voxcli.evaluate.report import describe
     from voxcli.transcribe.run import transcribe as run
 
@@ -130,6 +133,8 @@ def opened_by(engine: str | None, options: Sequence[str], model: str, *, device:
     name = engine or engine_of(model)
     runtime: Any = manager().registry.load("engine", name)
     require_openable(model, name, runtime)
+    if "encoder_context" in loading and "encoder_context" not in inspect.signature(runtime.open).parameters:
+        raise UsageError(f"the engine '{name}' has no choice of contexts", help="leave --encoder-context out")
     keys = getattr(runtime, "options", None)
     if options and keys is None:
         raise UsageError(f"the engine '{name}' takes no options", help="leave --engine-option out")

@@ -36,12 +36,22 @@ class TransformersEngine:
         self._said = False
 
     @classmethod
-    def open(cls, name: str | Path, *, device: str | None = None, batch_duration: float = BATCH_DURATION) -> Self:
-        """Load a run folder, a checkpoint, an adapter or a hub id. Raises `ModelError`."""
+    def open(
+        cls,
+        name: str | Path,
+        *,
+        device: str | None = None,
+        batch_duration: float = BATCH_DURATION,
+        encoder_context: str | None = None,
+    ) -> Self:
+        """Load a run folder, a checkpoint, an adapter or a hub id; `encoder_context` as in `open_model`.
+
+        Raises `ModelError`.
+        """
         from voxcli.errors import ModelError
         from voxcli.models.open import open_model
 
-        opened = open_model(name, device=device)
+        opened = open_model(name, device=device, encoder_context=encoder_context)
         if getattr(opened.task, "learns", "text") == "label":
             raise ModelError(f"{name} classifies: it writes no text", help=f"vox classify FILE --model {name}")
         return cls(opened, batch_duration=batch_duration)

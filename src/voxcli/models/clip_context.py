@@ -61,32 +61,61 @@ def stack(mels: list[np.ndarray]) -> np.ndarray:
 
 def enable(model: Any) -> None:
     """Let a WhisperForConditionalGeneration, and its `generate`, take mels shorter than the window, in place."""
-    from transformers.utils.generic import merge_with_config_defaults
-    from transformers.utils.output_capturing import capture_outputs
 
     encoder = model.model.encoder
-    encoder.forward = types.MethodType(merge_with_config_defaults(capture_outputs(_forward)), encoder)
+    encoder.forward = captured(forward, encoder)
     model._get_input_segment = _input_segment  # a static method of WhisperGenerationMixin that pads to the window
 
 
-def _forward(encoder: Any, input_features: torch.Tensor, attention_mask: Any = None, **options: Any) -> Any:
+def captured(function: Any, encoder: Any) -> Any:
+    """A function as the encoder's `forward`, with what transformers' decorators add to one."""
+    from transformers.utils.generic import merge_with_config_defaults
+    from transformers.utils.output_capturing import capture_outputs
+
+    return types.MethodType(merge_with_config_defaults(capture_outputs(function)), encoder)
+
+
+def forward(encoder: Any, input_features: torch.Tensor, attention_mask: Any = None, **options: Any) -> Any:
     """WhisperEncoder.forward (transformers 5.23) with the first T/2 positions; mel (B, C, T) -> states (B, T/2, D)."""
     import torch
     from torch.nn import functional
     from transformers.modeling_outputs import BaseModelOutput
 
-    states = functional.gelu(encoder.conv1(input_features))
-    states = functional.gelu(encoder.conv2(states)).permute(0, 2, 1)
+    states = convolved(encoder, input_features)
     if states.shape[1] > encoder.max_source_positions:
         raise ValueError(f"{states.shape[1]} encoder frames, but Whisper has {encoder.max_source_positions} positions")
     positions = torch.arange(states.shape[1], device=states.device)
     states = states + encoder.embed_positions(positions)
     states = functional.dropout(states, p=encoder.dropout, training=encoder.training)
+    return BaseModelOutput(last_hidden_state=through_layers(encoder, states, None, **options))
+
+
+def convolved(encoder: Any, mel: torch.Tensor) -> torch.Tensor:
+    """Mel (B, C, T) -> (B, T/2, D), what the encoder's two convolutions make of it."""
+    from torch.nn import functional
+
+    states = functional.gelu(encoder.conv1(mel))
+    return functional.gelu(encoder.conv2(states)).permute(0, 2, 1)
+
+
+def through_layers(encoder: Any, states: torch.Tensor, mask: torch.Tensor | None, **options: Any) -> torch.Tensor:
+    """(B, S, D) through the encoder's layers and its last normalization."""
+    import torch
+
     for layer in encoder.layers:
         dropped = encoder.training and encoder.layerdrop > 0.0 and torch.rand([]) < encoder.layerdrop
         if not dropped:
-            states = layer(states, None, **options)
-    return BaseModelOutput(last_hidden_state=encoder.layer_norm(states))
+            states = layer(states, mask, **options)
+    normalized: torch.Tensor = encoder.layer_norm(states)
+    return normalized
+
+
+def padded(mel: torch.Tensor, frames: int) -> torch.Tensor:
+    """Mel (B, C, T) with silence behind it, (B, C, frames): each clip's own, the lowest value it has."""
+    import torch
+
+    silence = mel.amin(dim=(1, 2), keepdim=True).expand(-1, mel.shape[1], frames - mel.shape[2])
+    return torch.cat([mel, silence], dim=2)
 
 
 def _input_segment(

@@ -57,10 +57,11 @@ def open_model(
     """Load a model for inference.
 
     `device`: None takes the GPU where there is one. `dtype`: None is float32. `encoder_context` overrides how a Whisper
-    sees its clips ("window" or "clip"). `merge`: False leaves an adapter beside the weights of its base, as it is in
-    training; what it has trained then requires gradients. `loading` goes to the family's `build`: quantization_config
-    with device_map, attn_implementation. Raises `ModelError` where there is no such model or it is of no known family,
-    `PluginError` where the plugin of its family is not installed, `UsageError` for a device that is not there.
+    sees its clips ("window", "merged" or "clip"). `merge`: False leaves an adapter beside the weights of its base, as
+    it is in training; what it has trained then requires gradients. `loading` goes to the family's `build`:
+    quantization_config with device_map, attn_implementation. Raises `ModelError` where there is no such model or it is
+    of no known family, `PluginError` where the plugin of its family is not installed, `UsageError` for a device that is
+    not there.
     """
     import torch
 
@@ -75,6 +76,10 @@ def open_model(
         if not hasattr(family, "encoder_context"):
             raise ModelError(
                 f"{name} is no Whisper, so encoder_context cannot be set", help="leave encoder_context out"
+            )
+        if encoder_context == "merged" and family.task == "classification":
+            raise ModelError(
+                f'{name} classifies, and encoder_context = "merged" is for text', help='"clip" is for both'
             )
         family = dataclasses.replace(family, encoder_context=encoder_context)
     if isinstance(dtype, str):

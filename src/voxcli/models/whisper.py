@@ -51,9 +51,10 @@ class Whisper:
     are stretches of one recording. The prompt is given, not learned."""
     freeze_encoder: bool = False
     """Train the decoder only: less memory, and the acoustic model stays as it is."""
-    encoder_context: Literal["window", "clip"] = "window"
-    """`window` pads each clip to 30 s. `clip` trains and decodes at the clip's own length: several times faster on
-    short clips; needs a few hundred clips of training before it decodes well."""
+    encoder_context: Literal["window", "merged", "clip"] = "window"
+    """`window` pads each clip to 30 s. `merged` does the same at a fraction of the cost on short clips: the silence
+    stands as 100 positions instead of up to 1500. `clip` leaves it away: the fastest, but it needs a few hundred clips
+    of training before it decodes well."""
     apply_spec_augment: bool | None = None
     """Mask stretches of the log-mel in training (SpecAugment, arXiv 1904.08779)."""
     mask_time_prob: float | None = None
@@ -98,8 +99,10 @@ class Whisper:
 
     def padded_duration(self, duration: float, window: float = 30.0) -> float:
         """What the encoder sees, and pays for, of a clip of `duration` s: the window, or the clip and its margin."""
-        from voxcli.models import clip_context
+        from voxcli.models import clip_context, merged_silence
 
+        if self.encoder_context == "merged":
+            return merged_silence.padded_duration(duration, window)
         return clip_context.padded_duration(duration, window) if self.encoder_context == "clip" else window
 
     def frozen_names(self) -> str | None:
@@ -116,6 +119,8 @@ class Whisper:
 
         sizes = read_config(self.checkpoint)
         self._check_architecture(sizes)
+        if self.encoder_context == "merged":
+            self._check_attention(loading.get("attn_implementation"))
         where = source(self.checkpoint)
         loading.setdefault("dtype", torch.float32)
         with quietly(), explained(self.checkpoint, "config"):
@@ -141,20 +146,20 @@ class Whisper:
         model.model.encoder.embed_positions.requires_grad_(False)
         if self.freeze_encoder:
             model.freeze_encoder()
-        if self.encoder_context == "clip":
-            from voxcli.models import clip_context
+        if self.encoder_context != "window":
+            from voxcli.models import clip_context, merged_silence
 
-            clip_context.enable(model)
+            (merged_silence if self.encoder_context == "merged" else clip_context).enable(model)
         return Bundle(model=model, processor=processor, family=self)
 
     @in_float32
     def features(self, audio: np.ndarray, processor: Any) -> np.ndarray:
-        """Audio (N,) -> log-mel (C, T) float32: T is 3000 for 30 s windows, the clip's own (even) with `clip`.
+        """Audio (N,) -> log-mel (C, T) float32: T is 3000 for 30 s windows, else the clip's own (even) with its margin.
 
         Audio beyond the window is cut off: callers that must not lose any check the length first.
         """
         extractor = processor.feature_extractor
-        if self.encoder_context == "clip":
+        if self.encoder_context != "window":
             from voxcli.models import clip_context
 
             return clip_context.features(audio, extractor)
@@ -202,6 +207,13 @@ class Whisper:
             raise ModelError(
                 f"{self.checkpoint} is a {sizes['model_type']} model, not a Whisper",
                 help='choose a Whisper checkpoint, or another family: type = "ctc" for wav2vec 2.0 and its like',
+            )
+
+    def _check_attention(self, name: str | None) -> None:
+        if name not in (None, "sdpa", "eager"):
+            raise ModelError(
+                f'encoder_context = "merged" weighs what the encoder attends to, and the attention {name} cannot',
+                help='attn_implementation = "sdpa" in [train], or encoder_context = "window" in [model]',
             )
 
     def check_language(self) -> None:
