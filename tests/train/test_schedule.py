@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -117,7 +120,43 @@ def test_a_finished_run_that_is_made_longer_goes_on_at_the_longer_schedules_rate
 def test_every_name_of_transformers_is_tried_above() -> None:
     from transformers.trainer_utils import SchedulerType
 
-    assert {str(member.value) for member in SchedulerType} == {name for name, _ in NAMES}
+    assert {str(member.value) for member in SchedulerType} == {name for name, _ in NAMES} == set(schedule.NAMES)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "constant_with_warmup"])
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_the_usual_schedulers_have_the_rates_of_transformers(name: str, warmup: int) -> None:
+    from transformers.optimization import get_scheduler
+
+    def rates(make: Any) -> list[float]:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+        scheduler, found = make(optimizer), []
+        for _ in range(12):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        return found
+
+    train, length = Train(lr_scheduler_type=name), schedule.Length(10, 5, warmup, 5, 5)
+    ours = rates(lambda optimizer: schedule.build(optimizer, train, length, higher_is_better=False))
+    theirs = rates(lambda optimizer: get_scheduler(name, optimizer, warmup, 10))
+    assert ours == pytest.approx(theirs)
+
+
+def test_a_usual_run_does_without_peft_and_bitsandbytes() -> None:
+    """Their import costs half of what importing transformers does."""
+    code = """
+import sys, torch
+from voxcli.recipe.schema import Train
+from voxcli.train import optimizer, schedule
+train = Train(batch_duration=10.0, max_steps=3)
+optimizer.check(train)
+made = optimizer.build(torch.nn.Linear(2, 2), train, torch.device("cpu"))
+schedule.build(made, train, schedule.length(train, batches_per_epoch=3, world=1), higher_is_better=False)
+print(sorted({"peft", "bitsandbytes", "transformers.trainer"} & set(sys.modules)))
+"""
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "[]"
 
 
 def test_an_unknown_scheduler_is_named() -> None:

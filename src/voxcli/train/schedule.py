@@ -1,10 +1,11 @@
 """How long a run is, how its learning rate moves, and at which steps it evaluates and saves.
 
-The schedulers are transformers' (`transformers.optimization.get_scheduler`, names in `SchedulerType`).
+The schedulers are those of transformers (`transformers.optimization.get_scheduler`, names in `SchedulerType`).
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from dataclasses import dataclass
@@ -62,8 +63,27 @@ def length(train: Train, *, batches_per_epoch: int, world: int) -> Length:
     return Length(total, per_epoch, warmup, evaluate, min(train.save_steps or evaluate, total))
 
 
+NAMES = (
+    "constant",
+    "constant_with_warmup",
+    "cosine",
+    "cosine_warmup_with_min_lr",
+    "cosine_with_min_lr",
+    "cosine_with_restarts",
+    "greedy",
+    "inverse_sqrt",
+    "linear",
+    "polynomial",
+    "reduce_lr_on_plateau",
+    "warmup_stable_decay",
+)
+"""transformers' SchedulerType, whose import costs seconds. A newer transformers may have more."""
+
+
 def check(name: str) -> None:
     """Raise `RecipeError` where no scheduler is called `name`."""
+    if name in NAMES:
+        return
     from transformers.trainer_utils import SchedulerType
 
     known = [str(member.value) for member in SchedulerType]
@@ -75,10 +95,15 @@ def check(name: str) -> None:
 
 def build(optimizer: torch.optim.Optimizer, train: Train, run: Length, *, higher_is_better: bool) -> Any:
     """The scheduler of a run. Raises `RecipeError` where `lr_scheduler_kwargs` do not fit it."""
-    from transformers.optimization import get_scheduler
-
     check(train.lr_scheduler_type)
     keys = dict(train.lr_scheduler_kwargs)
+    if train.lr_scheduler_type in _FACTORS and not keys:
+        factor = functools.partial(
+            _FACTORS[train.lr_scheduler_type], warmup=run.warmup_steps, total=run.total_steps
+        )  # a partial, which a checkpoint takes
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    from transformers.optimization import get_scheduler
+
     if train.lr_scheduler_type in ("reduce_lr_on_plateau", "greedy"):
         keys.setdefault("mode", "max" if higher_is_better else "min")
     try:
@@ -94,6 +119,26 @@ def build(optimizer: torch.optim.Optimizer, train: Train, run: Length, *, higher
             f"train.lr_scheduler_kwargs do not fit the scheduler '{train.lr_scheduler_type}': {error}",
             help="they are handed to transformers' get_scheduler",
         ) from error
+
+
+def _linear(step: int, *, warmup: int, total: int) -> float:
+    if step < warmup:
+        return step / max(1, warmup)
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
+def _cosine(step: int, *, warmup: int, total: int) -> float:
+    if step < warmup:
+        return step / max(1, warmup)
+    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * ((step - warmup) / max(1, total - warmup)))))
+
+
+def _constant_with_warmup(step: int, *, warmup: int, total: int) -> float:
+    return step / max(1.0, warmup) if step < warmup else 1.0
+
+
+_FACTORS = {"linear": _linear, "cosine": _cosine, "constant_with_warmup": _constant_with_warmup}
+"""The usual schedulers of transformers without its optimization module, which imports peft and bitsandbytes (1.7 s)."""
 
 
 def follows_metric(scheduler: Any) -> bool:
