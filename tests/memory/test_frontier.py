@@ -189,3 +189,35 @@ def test_frames_are_those_of_the_model(whisper: Path, ctc: Path, context: Any) -
     assert [of_frames(shape.duration) for shape in of_frames.two_shapes()] == [(104.0, 104.0), (152.0, 152.0)]
     assert of_frames(2.0)[0] == 99
     assert 99 <= of_frames(2.0)[1] < 100
+
+
+def test_what_was_traced_once_is_read_from_the_disk(ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process with the same model says the same without a trace; another model is traced."""
+    traced: list[Setup] = []
+    pair = roles.pair
+
+    def counted(setup: Setup, **options: Any) -> Any:
+        traced.append(setup)
+        return pair(setup, **options)
+
+    monkeypatch.setattr(roles, "pair", counted)
+    monkeypatch.setattr(frontiers, "_kept", {})
+    monkeypatch.setenv("VOX_CACHE", str(tmp_path / "cache"))
+    setup, shape = of_ctc(ctc), Shape(3, 2.0, 20)
+    first = Frontier.fit(setup)
+    assert len(traced) == 1
+    monkeypatch.setattr(frontiers, "_kept", {})
+    again = Frontier.fit(setup)
+    assert len(traced) == 1
+    assert again.peak(shape) == first.peak(shape)
+    assert again.flops(shape) == first.flops(shape)
+    assert again.setup is setup
+
+    monkeypatch.setattr(frontiers, "_kept", {})
+    (file,) = (tmp_path / "cache").rglob("*.npz")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert Frontier.fit(setup).peak(shape) == first.peak(shape)  # what cannot be read is made anew
+    assert len(traced) == 2
+    changed = tiny_ctc(tmp_path / "other", hidden_size=64, intermediate_size=256, num_hidden_layers=6)
+    assert Frontier.fit(of_ctc(changed)).peak(shape).steady.total < first.peak(shape).steady.total
+    assert len(traced) == 3

@@ -9,6 +9,7 @@ form. The numbers are those of `voxcli.memory.step.trace_step` for the whole mod
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.memory import optimizers, roles
+from voxcli.memory import kept, optimizers, roles
 from voxcli.memory.growth import FEATURES, Frames, coefficients
 from voxcli.memory.roles import Mismatch, Recording, Repeat, Weights
 from voxcli.memory.setup import PARTS, Peak, Setup, Shape, StepPeaks
@@ -26,6 +27,8 @@ from voxcli.memory.tracker import BLOCK, KINDS
 from voxcli.train import ema
 
 Floats = NDArray[np.float64]
+
+log = logging.getLogger(__name__)
 
 _GRADIENTS, _OPTIMIZER, _BATCH = KINDS["gradients"], KINDS["optimizer"], KINDS["batch"]
 _ACTIVATIONS, _WORKSPACE = KINDS["activations"], KINDS["workspace"]
@@ -78,7 +81,13 @@ class Frontier:
         if key not in _kept:
             while len(_kept) >= _MOST_KEPT:
                 _kept.pop(next(iter(_kept)))
-            _kept[key] = cls._traced(setup, shortened)
+            name = kept.name_of(setup, key)
+            made = None if name is None else cls._read(setup, name)
+            if made is None:
+                made = cls._traced(setup, shortened)
+                if name is not None:
+                    made._write(name)
+            _kept[key] = made
         return _kept[key].for_setup(setup)
 
     @classmethod
@@ -93,6 +102,36 @@ class Frontier:
         growth = coefficients(made.small.sizes, made.large.sizes, made.sizes, rounding=rounding)
         whole, accumulating = _rows(made.small, made.large, made.sizes, growth)
         return cls(setup, made.frames, made.weights, whole, accumulating, shortened=bool(made.small.repeats))
+
+    @classmethod
+    def _read(cls, setup: Setup, name: str) -> Frontier | None:
+        stored = kept.read(name)
+        try:
+            return None if stored is None else cls._of_arrays(setup, stored)
+        except (KeyError, ValueError, TypeError) as error:
+            log.info("%s is made anew: %s: %s", name, type(error).__name__, error)
+            return None
+
+    @classmethod
+    def _of_arrays(cls, setup: Setup, stored: kept.Arrays) -> Frontier:
+        facts = kept.value(stored["facts"])
+
+        def rows(part: str) -> Rows:
+            arrays = {name: stored[f"{part}.{name}"] for name in _ARRAYS}
+            places = [(str(phase), str(module)) for phase, module in facts[part]["places"]]
+            return Rows(places=places, n_kernels=int(facts[part]["n_kernels"]), **arrays)
+
+        sizes = tuple(tuple(map(int, size)) for size in facts["sizes"])
+        weights = Weights(int(facts["frozen"]), int(facts["trained"]), sizes)
+        shortened = bool(facts["shortened"])
+        return cls(setup, Frames.of(setup), weights, rows("rows"), rows("accumulating"), shortened=shortened)
+
+    def _write(self, name: str) -> None:
+        parts = {"rows": self.rows, "accumulating": self.accumulating}
+        arrays = {f"{part}.{key}": getattr(rows, key) for part, rows in parts.items() for key in _ARRAYS}
+        facts = {part: {"places": rows.places, "n_kernels": rows.n_kernels} for part, rows in parts.items()}
+        weights = {"frozen": self.weights.frozen, "trained": self.weights.trained, "sizes": self.weights.sizes}
+        kept.write(name, arrays | {"facts": kept.text(facts | weights | {"shortened": self.shortened})})
 
     def for_setup(self, setup: Setup) -> Frontier:
         """The frontier of a setup that differs in its optimizer, accumulation or batches only."""
@@ -196,6 +235,7 @@ class Frontier:
         )
 
 
+_ARRAYS = ("by_part", "last", "flops", "moved")  # of Rows
 _MOST_KEPT = 32
 _kept: dict[str, Frontier] = {}
 

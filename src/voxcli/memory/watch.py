@@ -23,6 +23,7 @@ from voxcli.memory.batch import label_length
 from voxcli.memory.cards import Device, gib
 from voxcli.memory.fixed import fixed
 from voxcli.memory.frontier import Frontier
+from voxcli.memory.kept import versions
 from voxcli.memory.setup import Setup, Shape, StepPeaks
 from voxcli.memory.step import trace_step
 from voxcli.memory.worst import clips_of, worst
@@ -156,7 +157,7 @@ class Watch:
                     predicted=expected.table,
                     measured=measured,
                     steps=run.state.step,
-                    versions=_versions(),
+                    versions=versions(),
                 )
             )
 
@@ -261,15 +262,3 @@ def _size(shape: Shape) -> tuple[float, int, Shape]:
 
 def _shape_table(shape: Shape) -> dict[str, float]:
     return {"utterances": shape.n_utterances, "duration": round(shape.duration, 3), "labels": shape.n_labels}
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in ("voxcli", "torch", "transformers", "peft", "bitsandbytes"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
