@@ -5,11 +5,13 @@ Public for plugins, beside `voxcli.api`. Importing it costs nothing: torch and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from voxcli.engines.transformers import TransformersEngine
     from voxcli.models.open import OpenModel
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 __all__ = [
     "as_learned",
     "engine_around",
+    "merged_encoder",
     "open_checkpoint",
     "open_without_weights",
     "pack",
+    "save_encoder",
     "save_merged",
     "save_without_weights",
     "source_of",
@@ -119,6 +123,25 @@ def engine_around(opened: OpenModel, *, batch_duration: float = 120.0) -> Transf
     from voxcli.engines.transformers import TransformersEngine
 
     return TransformersEngine(opened, batch_duration=batch_duration)
+
+
+def save_encoder(opened: OpenModel, out: Path, *, dtype: Literal["float32", "float16"] = "float16") -> Path:
+    """Write the encoder of a Whisper into the folder `out` as encoder.safetensors, for `merged_encoder`; its path."""
+    from voxcli.models import merged_encoder
+    from voxcli.tasks.wrapped import unwrapped
+
+    return merged_encoder.save(unwrapped(opened.bundle.model), out, dtype=dtype)
+
+
+def merged_encoder(folder: Path, *, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray] | None:
+    """What `save_encoder` has written, or None where it has not: log-mels (B, C, T) float32 of clips -> (B, W, D).
+
+    T is even and as long as the longest clip and half a second, at least one; W are the positions of the whole window,
+    whose silence the encoder does not compute (`encoder_context = "merged"`). Raises `ModelError` for a broken file.
+    """
+    from voxcli.models.merged_encoder import FILE, MergedEncoder
+
+    return MergedEncoder.open(folder, device=device) if (folder / FILE).is_file() else None
 
 
 def pack(durations: Sequence[float], batch_duration: float, *, shortest: float = 0.0) -> list[list[int]]:

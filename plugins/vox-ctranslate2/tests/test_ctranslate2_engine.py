@@ -77,7 +77,7 @@ def texts(found: Any) -> list[str]:
     return [one.text for one in found]
 
 
-@pytest.mark.parametrize("context", ["window", "clip"])
+@pytest.mark.parametrize("context", ["window", "merged", "clip"])
 @pytest.mark.parametrize("multilingual", [True, False])
 def test_the_texts_are_those_of_transformers(model: Callable[..., Pair], context: str, multilingual: bool) -> None:
     """Random weights write texts without end, so that one rounding too many is seen."""

@@ -55,6 +55,7 @@ def test_the_folder_is_one_that_faster_whisper_opens(tmp_path: Path) -> None:
     out.mkdir()
     assert CTranslate2(quantization="int8").export(checkpoint, out) == out
     files = {"model.bin", "config.json", "vocabulary.json", "tokenizer.json", "preprocessor_config.json", "vox.json"}
+    files |= {"encoder.safetensors"}
     assert {path.name for path in out.iterdir()} == files
     content = json.loads((out / "config.json").read_text())
     generation = json.loads((checkpoint / "generation_config.json").read_text())
@@ -130,7 +131,8 @@ def test_a_lora_run_at_clip_length_is_exported_once_and_transcribed(project: Pro
     (folder,) = (project.path / "runs/mine/export").iterdir()
     stored = json.loads((folder / "vox.json").read_text())
     assert stored["model"]["encoder_context"] == "clip"
-    assert stored["exported"]["keys"] == {"quantization": "float16"}
+    assert stored["exported"]["keys"] == {"quantization": "float16", "short_clips": True}
+    assert not (folder / "encoder.safetensors").exists()  # CTranslate2's own encoder takes the clip's length
     again = project.run(*ask, "--engine", "ctranslate2").assert_ok()
     assert "has no export of" not in again.err
     assert again.out == wanted.out

@@ -53,13 +53,13 @@ def enable(model: Any) -> None:
     """Let a WhisperForConditionalGeneration, and its `generate`, work so on mels shorter than the window, in place."""
     clip_context.enable(model)
     encoder = model.model.encoder
-    encoder.forward = clip_context.captured(_forward, encoder)
+    encoder.forward = clip_context.captured(forward, encoder)
     for layer in model.model.decoder.layers:
         hook = _Proportional(encoder.max_source_positions)
         layer.encoder_attn.register_forward_pre_hook(hook, with_kwargs=True)
 
 
-def _forward(encoder: Any, input_features: torch.Tensor, attention_mask: Any = None, **options: Any) -> Any:
+def forward(encoder: Any, input_features: torch.Tensor, attention_mask: Any = None, **options: Any) -> Any:
     """WhisperEncoder.forward (transformers 5.23) with silence merged; mel (B, C, T) -> states (B, S, D)."""
     import torch
     from torch.nn import functional

@@ -24,8 +24,8 @@ class Description:
     """The model's own language, a code; None: as it hears."""
     positions: int
     """Tokens that the decoder takes, a prompt included."""
-    clip_context: bool
-    """Whether its encoder learned clips at their own length."""
+    context: str
+    """What its encoder sees of a clip: "clip" where it learned clips at their own length, else "window" or "merged"."""
     suppressed: tuple[int, ...] | None
     """Tokens that it never writes; None where the folder does not say."""
 
@@ -43,7 +43,7 @@ def describe(folder: Path, *, multilingual: bool) -> Description:
         multilingual=bool(facts.get("multilingual", multilingual)),
         language=facts.get("language"),
         positions=int(facts.get("positions", POSITIONS)),
-        clip_context=(content.get("model") or {}).get("encoder_context") == "clip",
+        context=str(facts.get("encoder_context") or (content.get("model") or {}).get("encoder_context") or "window"),
         suppressed=None if stored is None else tuple(stored),
     )
 

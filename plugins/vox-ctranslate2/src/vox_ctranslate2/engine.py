@@ -20,7 +20,7 @@ from vox_ctranslate2.description import describe
 from vox_ctranslate2.features import Features
 from vox_ctranslate2.hearing import Hearing, room, within
 from voxcli.api import Decoding, Segment, Transcript, Word, config
-from voxcli.checkpoints import pack
+from voxcli.checkpoints import merged_encoder, pack
 from voxcli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class Options:
     """What is computed in. `default`: in what is stored, or the nearest that the device has; `auto`: the quickest."""
     cpu_threads: int = 0
     """Threads of the processor; 0: what OMP_NUM_THREADS says, else all cores."""
+    encoder_context: Literal["merged", "window"] | None = None
+    """`merged`: the silence behind a short clip costs little, where the export holds its encoder twice; `window`: every
+    clip is encoded as 30 s. None: as voxcli hears the model. One that learned at the clip's own length is always heard
+    so."""
     vad_filter: bool = False
     """Decode only where somebody speaks, so that nothing is made up in silence."""
     vad_threshold: float = 0.5
@@ -75,11 +79,19 @@ class CTranslate2Engine:
     exporter: ClassVar[str] = "ctranslate2"
     options: ClassVar[type] = Options
 
-    def __init__(self, folder: Path, whisper: Any, options: Options, batch_duration: float) -> None:
+    def __init__(
+        self, folder: Path, whisper: Any, options: Options, batch_duration: float, *, device: str = "cpu"
+    ) -> None:
         description = describe(folder, multilingual=bool(whisper.model.is_multilingual))
         whisper.max_length = description.positions
-        self._hearing = Hearing(whisper, description, hotwords=options.hotwords)
-        self._features = Features(folder, n_mels=int(whisper.model.n_mels), clip_context=description.clip_context)
+        context = (
+            description.context if description.context == "clip" else options.encoder_context or description.context
+        )
+        encoder = merged_encoder(folder, device=device) if context == "merged" else None
+        if context == "merged" and encoder is None:
+            context = "window"
+        self._hearing = Hearing(whisper, description, hotwords=options.hotwords, encoder=encoder)
+        self._features = Features(folder, n_mels=int(whisper.model.n_mels), context=context)
         self._options = options
         self._batch_duration = batch_duration
         self.decoding: Decoding = description.decoding
@@ -123,7 +135,8 @@ class CTranslate2Engine:
             ) from error
         log.info("%s on %s, computed in %s", name, device or kind, whisper.model.compute_type)
         folder = Path(name) if local else Path(_snapshot(str(name)))
-        return cls(folder, whisper, options, batch_duration)
+        placed = kind if not number else f"{kind}:{number}"
+        return cls(folder, whisper, options, batch_duration, device=placed)
 
     @staticmethod
     def opens(folder: Path) -> bool:
@@ -177,7 +190,7 @@ class CTranslate2Engine:
         """Whether faster-whisper asks the model as it learned: it pads to 30 s, and takes a small vocabulary for an
         English one, whose prompt has no language."""
         description, whisper = self._hearing.description, self._hearing.whisper
-        return not description.clip_context and description.multilingual == bool(whisper.model.is_multilingual)
+        return description.context != "clip" and description.multilingual == bool(whisper.model.is_multilingual)
 
     def _together(
         self, clips: Sequence[np.ndarray], decoding: Decoding, language: str | None

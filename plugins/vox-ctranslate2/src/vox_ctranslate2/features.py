@@ -1,7 +1,8 @@
 """Audio -> log-mel for the encoder, exactly as the model learned it: its whole window, or the clip's own length.
 
-The numbers are those of voxcli's `encoder_context = "clip"`. CTranslate2's encoder takes an even number of frames up to
-the window and gives the states of transformers' (differences below 1e-4, of states up to 12).
+The numbers are those of voxcli's `encoder_context`, of which "merged" and "clip" have the same features. CTranslate2's
+encoder takes an even number of frames up to the window and gives the states of transformers' (differences below 1e-4,
+of states up to 12).
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ SILENCE = -1.5  # (log10(1e-10) + 4) / 4, the extractor's floor
 class Features:
     """Log-mels of one model."""
 
-    def __init__(self, folder: Path, *, n_mels: int, clip_context: bool) -> None:
+    def __init__(self, folder: Path, *, n_mels: int, context: str) -> None:
         from transformers import WhisperFeatureExtractor
 
         stored = (folder / "preprocessor_config.json").is_file()
         self._extractor: Any = (
             WhisperFeatureExtractor.from_pretrained(folder) if stored else WhisperFeatureExtractor(feature_size=n_mels)
         )
-        self._clip = clip_context
+        self._context = context
         self.sampling_rate: int = self._extractor.sampling_rate
         self.window: float = self._extractor.n_samples / self._extractor.sampling_rate
         """The longest clip that the encoder takes in one piece, s."""
-        self.shortest: float = SHORTEST if clip_context else self.window
+        self.shortest: float = self.window if context == "window" else SHORTEST
         """What every clip is padded to at least, s."""
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
@@ -41,7 +42,7 @@ class Features:
         import numpy as np
 
         extractor, rate = self._extractor, self.sampling_rate
-        if not self._clip:
+        if self._context == "window":
             out = extractor(audio, sampling_rate=rate, return_tensors="np")
         else:
             step = 2 * extractor.hop_length  # two frames become one position

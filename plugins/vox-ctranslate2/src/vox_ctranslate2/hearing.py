@@ -7,7 +7,7 @@ batch, in the shape that the model learned; prompts, hot words and the times of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vox_ctranslate2.description import Description, language_code
@@ -28,8 +28,16 @@ _BEFORE, _AFTER = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuat
 class Hearing:
     """A loaded model and what it is asked with."""
 
-    def __init__(self, whisper: Any, description: Description, *, hotwords: str = "") -> None:
+    def __init__(
+        self,
+        whisper: Any,
+        description: Description,
+        *,
+        hotwords: str = "",
+        encoder: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         self.whisper = whisper
+        self.encoder = encoder
         self.description = description
         self.hotwords = hotwords.strip() or None
         self._warned = False
@@ -70,8 +78,9 @@ class Hearing:
         import numpy as np
 
         model = self.whisper.model
-        states = ctranslate2.StorageView.from_array(np.ascontiguousarray(mels))
-        if mels.shape[2] // 2 != model.n_mels:
+        given = mels if self.encoder is None else self.encoder(mels)
+        states = ctranslate2.StorageView.from_array(np.ascontiguousarray(given))
+        if self.encoder is None and mels.shape[2] // 2 != model.n_mels:
             states = model.encode(states)
         # Else they are encoded where they are used. CTranslate2 (4.8) takes whatever has `n_mels` rows for log-mels:
         # states of as many positions, as a clip of 1.1 s has for 80 mels, would be encoded a second time.
