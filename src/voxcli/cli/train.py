@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxcli.cli import console
-from voxcli.errors import EXIT_INTERRUPTED
+from voxcli.errors import EXIT_INTERRUPTED, UsageError
 from voxcli.progress import NULL, Progress
 
 if TYPE_CHECKING:
     from voxcli.api import Split, Task
     from voxcli.data.table import Table
     from voxcli.recipe.resolve import Recipe
+    from voxcli.train.torchrun import Processes
 
 _NEXT = ("vox evaluate {run} --data {data} --split test", "vox transcribe FILE --model {run}")
 """What is said after a run of a task that does not say it itself (`Task.next_commands`)."""
@@ -42,6 +43,13 @@ def train(
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", metavar="FOLDER", help="The run's folder instead of runs/NAME.")
     ] = None,
+    nproc: Annotated[
+        int | None, typer.Option("--nproc", min=1, help="Processes on this machine, one for each GPU.")
+    ] = None,
+    nnodes: Annotated[int, typer.Option("--nnodes", min=1, help="Machines, each with the same command.")] = 1,
+    rdzv_endpoint: Annotated[
+        str | None, typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where several machines meet.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Train a model as a recipe says.
@@ -50,6 +58,8 @@ def train(
     --resume continues from it.
     """
     from voxcli.recipe.resolve import resolve
+
+    processes = _processes(nproc, nnodes, rdzv_endpoint)
 
     source = Path(recipe)
     if source.is_dir() and (source / "recipe.toml").is_file():  # a run's folder: its own recipe, its own place
@@ -82,7 +92,20 @@ def train(
         overrides=overrides or [],
         no_doctor=no_doctor,
         json=json,
+        processes=processes,
     )
+
+
+def _processes(nproc: int | None, nnodes: int, endpoint: str | None) -> Processes | None:
+    """What the command line asks for; None: this process alone."""
+    if nproc is None and nnodes == 1 and endpoint is None:
+        return None
+    from voxcli.train.launching import launched
+    from voxcli.train.torchrun import Processes
+
+    if launched():
+        raise UsageError("this is one of several processes already", help="leave --nproc and --nnodes to torchrun")
+    return Processes(nproc or 1, nnodes, endpoint)
 
 
 def _dry_run(recipe: Recipe, progress: Progress, listed: Mapping[Split, Table], *, json: bool) -> int:
@@ -115,32 +138,53 @@ def _train(
     overrides: list[str],
     no_doctor: bool,
     json: bool,
+    processes: Processes | None = None,
 ) -> int:
-    from voxcli.train import launching, processes
+    from voxcli.train import launching, torchrun
+    from voxcli.train.processes import rank
+    from voxcli.train.stages import check_folder
 
     root = launching.folder_of(recipe, folder)
     trained: list[dict[str, Any]] | None
     try:
-        if launching.launches(recipe):
+        if processes is not None:
+            if launching.launches(recipe):
+                name = recipe.tables["backend"]["type"]
+                raise UsageError(f"the backend {name} starts its processes itself", help="leave --nproc out")
+            job = launching.job(recipe, root, asked=asked, overrides=overrides, resume=resume, json=json)
+            check_folder(recipe, job.folder, resume=resume)
+            torchrun.launch(job, processes)
+            trained = None
+        elif launching.launches(recipe):
             job = launching.job(recipe, root, asked=asked, overrides=overrides, resume=resume, json=json)
             trained = launching.elsewhere(recipe, job, progress=progress)
             trained = trained if trained is None else [_nearer(one, job.folder, root) for one in trained]
         else:
             root, trained = launching.here(recipe, folder=root, resume=resume, listed=listed, progress=progress)
     except KeyboardInterrupt:
+        if torchrun.MARK in os.environ and launching.launched():
+            return EXIT_INTERRUPTED
         on_disk = launching.on_disk(root)
         if on_disk is None:
             console.say("interrupted before the first checkpoint: nothing to continue from")
         else:
-            command = _continuing(asked, overrides, folder, no_doctor=no_doctor, json=json)
+            command = _continuing(asked, overrides, folder, processes, no_doctor=no_doctor, json=json)
             console.say(f"interrupted; {on_disk}. Continue with:\n  {command}")
         return EXIT_INTERRUPTED
-    if trained is not None and processes.rank() == 0:
+    if trained is not None and rank() == 0:
         _report(root, trained, asked, task=recipe.task, stages=bool(recipe.stages), json=json)
     return 0
 
 
-def _continuing(asked: str, overrides: list[str], folder: Path | None, *, no_doctor: bool, json: bool) -> str:
+def _continuing(
+    asked: str,
+    overrides: list[str],
+    folder: Path | None,
+    processes: Processes | None,
+    *,
+    no_doctor: bool,
+    json: bool,
+) -> str:
     """The command that goes on with an interrupted run, as it can be pasted into a shell."""
     from voxcli.plugins import locking
     from voxcli.plugins.manager import files
@@ -149,6 +193,10 @@ def _continuing(asked: str, overrides: list[str], folder: Path | None, *, no_doc
     words = ["vox", "train", asked, *overrides]
     if folder is not None and str(folder) != asked:
         words += ["--run-dir", str(folder)]
+    if processes is not None:
+        words += ["--nproc", str(processes.nproc)]
+        words += ["--nnodes", str(processes.nnodes)] if processes.nnodes > 1 else []
+        words += ["--rdzv-endpoint", processes.endpoint] if processes.endpoint else []
     words += [word for path in files() for word in ("--plugin", str(path))]
     if (lock := locking.current()) is not None:
         words.append(f"--locked={shown(lock.source)}")
