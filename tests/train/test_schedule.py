@@ -44,6 +44,43 @@ def test_at_most_ten_evaluations_and_one_at_the_end() -> None:
     assert [step for step in range(26) if of(max_steps=25, eval_steps=10, save_steps=20).saves_at(step)] == [20, 25]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "utterances", "validation", "evaluations", "sample"),
+    [
+        (3.0, 100_000, 500, 3, 500),  # after each epoch
+        (3.0, 2_000, 500, 3, 200),  # as many as allow three evaluations
+        (8.0, 2_000, 500, 4, 400),  # ... four
+        (1.0, 400, 40, 1, 40),  # a tenth of so little is not worth an evaluation of its own
+        (100.0, 400, 40, 10, 40),
+        (0.5, 1_000_000, 100_000, 1, 500),
+    ],
+)
+def test_evaluations_cost_a_tenth_of_the_training(
+    epochs: float, utterances: int, validation: int, evaluations: int, sample: int
+) -> None:
+    """An evaluated utterance costs what a trained one does."""
+    made = schedule.length(
+        Train(num_train_epochs=epochs),
+        batches_per_epoch=100,
+        world=1,
+        utterances=utterances,
+        validation=validation,
+        most=500,
+    )
+    steps = [step for step in range(1, made.total_steps + 1) if made.evaluates_at(step)]
+    assert len(steps) == evaluations
+    assert made.sample is not None
+    assert min(made.sample, validation) == sample
+    assert len(steps) * sample <= 0.1 * epochs * utterances or len(steps) == 1
+
+
+def test_who_says_when_is_asked_for_no_more_than_he_says() -> None:
+    made = schedule.length(
+        Train(max_steps=100, eval_steps=10), batches_per_epoch=10, world=1, utterances=80, validation=900, most=500
+    )
+    assert (made.eval_steps, made.sample) == (10, 500)
+
+
 def test_a_run_without_a_length_is_refused() -> None:
     with pytest.raises(RecipeError, match="length of the run is not set"):
         of()

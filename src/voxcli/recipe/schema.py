@@ -239,7 +239,8 @@ class Train:
     logging_steps: int = 10
     """Steps between lines on the screen; every step is in log.jsonl."""
     eval_steps: int | None = None
-    """Steps between evaluations; None means at the end of each epoch's worth of steps, at most ten a run."""
+    """Steps between evaluations; None means at the end of each epoch's worth of steps, at most ten a run, and so seldom
+    that they cost about a tenth of the training."""
     save_steps: int | None = None
     """Steps between checkpoints; None means at every evaluation. One is always written at the end."""
     save_total_limit: int = 2
@@ -258,7 +259,8 @@ class Evaluate:
     metrics: tuple[str, ...] | None = None
     """Names of the task's metrics; the first picks the best checkpoint. None means all the task has."""
     max_utterances: int | None = 500
-    """Size of the fixed validation sample during training; `vox evaluate` always takes the whole split."""
+    """Size of the fixed validation sample during training, at most; where eval_steps is not set, short runs take fewer,
+    so that evaluations cost about a tenth of the training. `vox evaluate` always takes the whole split."""
     batch_duration: float = 120.0
     """s of padded audio per evaluation batch."""
     num_beams: int = 1

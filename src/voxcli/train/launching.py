@@ -216,11 +216,9 @@ def counted(made: Ingredients) -> Ingredients:
     world = getattr(made.recipe.backend, "world", made.world)
     if launched() or world == made.world:
         return made
-    from voxcli.train import schedule
+    from voxcli.train.prepare import length_of
 
-    batches = len(made.batching.epoch(0, world))
-    length = schedule.length(made.recipe.train, batches_per_epoch=batches, world=world)
-    return replace(made, world=world, length=length)
+    return replace(made, world=world, length=length_of(made.recipe, made.batching, made.splits, world))
 
 
 def _opening(run: Run) -> str:

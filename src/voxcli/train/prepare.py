@@ -93,7 +93,7 @@ def gather(
     splits = usable(splits, recipe, limits, bundle, progress=progress)
     batching = batching_of(recipe, limits, splits)
     world = processes.world()
-    length = schedule.length(recipe.train, batches_per_epoch=len(batching.epoch(0, world)), world=world)
+    length = length_of(recipe, batching, splits, world)
     metrics = tuple(recipe.evaluate.metrics or recipe.task.metrics)
     known = METRICS.get(metrics[0]) if metrics else None
     return Ingredients(
@@ -107,6 +107,19 @@ def gather(
         world,
         metrics,
         known.higher_is_better if known else False,
+    )
+
+
+def length_of(recipe: Recipe, batching: DurationBatches, splits: Splits, world: int) -> schedule.Length:
+    """The steps of a run with as many processes, and how it is evaluated."""
+    batches = batching.epoch(0, world)
+    return schedule.length(
+        recipe.train,
+        batches_per_epoch=len(batches),
+        world=world,
+        utterances=sum(map(len, batches)),
+        validation=len(splits.validation),
+        most=recipe.evaluate.max_utterances,
     )
 
 
@@ -129,6 +142,7 @@ def prepare(
     if rank == 0:
         files.check(resume=resume)
     newest = files.newest() if resume else None
+    then: dict[str, Any] = {}
     if newest is not None and files.recipe_path.is_file():
         then = tomllib.loads(files.recipe_path.read_text(encoding="utf-8"))
         free = getattr(recipe.backend, "free_on_resume", ())
@@ -145,6 +159,10 @@ def prepare(
     state = State(world=made.world)
     if newest is not None:
         state = checkpoint.read_state(newest)
+        if then.get("evaluate", {}).get("max_utterances", recipe.evaluate.max_utterances) != (
+            recipe.evaluate.max_utterances
+        ):
+            state.sample = None  # another one was asked for
         checkpoint.load_weights(made.bundle, newest)
         state.stopped_early = False  # decided anew, the patience may have been raised
         if state.world != made.world:
@@ -158,6 +176,8 @@ def prepare(
         progress.say(f"beginning with the weights of {shown(begin.checkpoint)}")
     elif resume:
         progress.say(f"{shown(files.path)} has no checkpoint yet: beginning")
+    if state.sample is None:
+        state.sample = made.length.sample
     processes.wait()
     if rank == 0:
         files.make()

@@ -28,6 +28,8 @@ class State:
     best_step: int | None = None
     evaluated_step: int = 0
     """The last step that was evaluated; an interrupted evaluation is made up for after a resume."""
+    sample: int | None = None
+    """Utterances of an evaluation, at most, as the run began with; None: all, or not yet known."""
     evaluations_without_gain: int = 0
     stopped_early: bool = False
     ceiling: list[list[float]] = field(default_factory=list)

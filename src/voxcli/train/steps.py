@@ -8,10 +8,11 @@ last step of an epoch takes what is left, and a process may find nothing for it 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -66,12 +67,12 @@ def steps(run: Run) -> Iterator[Step]:
         return
     # the small operations of feature extraction gain nothing from threads of their own, and would wait for the model's
     with ThreadPoolExecutor(1, "vox-read", initializer=torch.set_num_threads, initargs=(1,)) as reader:
-        coming = reader.submit(next, source)
-        while True:
+        coming: Future[Step] | None = None
+        for left in itertools.count(run.total_steps - run.state.step, -1):
             begin = time.perf_counter()
-            step = coming.result()
+            step = (coming or reader.submit(next, source)).result()
             waited = time.perf_counter() - begin
-            coming = reader.submit(next, source)
+            coming = reader.submit(next, source) if left > 1 else None  # nobody wants one behind the last
             yield dataclasses.replace(step, waited=waited)
 
 

@@ -50,7 +50,7 @@ def evaluate(run: Run) -> dict[str, float]:
     Every process takes its share; all of them return the same numbers. Raises `Interrupted` where the run was asked to
     stop meanwhile.
     """
-    rows = sample(len(run.splits.validation), most=run.recipe.evaluate.max_utterances, seed=run.recipe.seed)
+    rows = sample(len(run.splits.validation), most=run.state.sample, seed=run.recipe.seed)
     model = run.bundle.model
     training = model.training
     model.eval()
