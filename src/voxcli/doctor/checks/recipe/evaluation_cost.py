@@ -54,7 +54,7 @@ class EvaluationCostsMoreThanTraining:
         count = length.total // length.between_evaluations
         if count < FEWEST_EVALUATIONS:
             return
-        rows = min(len(validation), recipe.evaluate.max_utterances or len(validation))
+        rows = length.sample
         mean = float(validation.durations.mean())
         padded = padding_of(recipe.model, context.limits)
         clip = mean if padded is None else padded(mean)

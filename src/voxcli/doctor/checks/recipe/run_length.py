@@ -25,6 +25,8 @@ class RunLength:
     between_evaluations: int
     batches: int
     """An epoch."""
+    sample: int
+    """Utterances of an evaluation."""
 
 
 def padded_lengths(context: Context) -> Lengths:
@@ -60,5 +62,16 @@ def run_length(context: Context) -> RunLength:
         size = recipe.train.per_device_train_batch_size
         seconds = float(padded_lengths(context).sum())
         batches = -(-rows // size) if size else round(seconds / float(recipe.train.batch_duration or seconds)) + 1
-    made = length(recipe.train, batches_per_epoch=max(batches, 1), world=1)
-    return RunLength(made.total_steps, made.steps_per_epoch, made.warmup_steps, made.eval_steps, max(batches, 1))
+    validation = len(context.data.splits.validation)
+    made = length(
+        recipe.train,
+        batches_per_epoch=max(batches, 1),
+        world=1,
+        utterances=rows,
+        validation=validation,
+        most=recipe.evaluate.max_utterances,
+    )
+    sample = validation if made.sample is None else min(made.sample, validation)
+    return RunLength(
+        made.total_steps, made.steps_per_epoch, made.warmup_steps, made.eval_steps, max(batches, 1), sample
+    )
