@@ -81,7 +81,8 @@ def train(
 
         listed = check(resolved, resume=resume, progress=progress)
     if dry_run:
-        return _dry_run(resolved, progress, listed, json=json)
+        world = None if processes is None else processes.nproc * processes.nnodes
+        return _dry_run(resolved, progress, listed, world=world, json=json)
     return _train(
         resolved,
         progress,
@@ -108,13 +109,15 @@ def _processes(nproc: int | None, nnodes: int, endpoint: str | None) -> Processe
     return Processes(nproc or 1, nnodes, endpoint)
 
 
-def _dry_run(recipe: Recipe, progress: Progress, listed: Mapping[Split, Table], *, json: bool) -> int:
+def _dry_run(
+    recipe: Recipe, progress: Progress, listed: Mapping[Split, Table], *, world: int | None, json: bool
+) -> int:
     from voxcli.train.launching import counted as processes_counted
     from voxcli.train.plan import lines, plan
     from voxcli.train.stages import ingredients
 
     found = ingredients(recipe, listed=listed, progress=progress)
-    counted = [(name, plan(processes_counted(made))) for name, made in found]
+    counted = [(name, plan(processes_counted(made, world))) for name, made in found]
     if json:
         stages = [{"stage": name, **one} for name, one in counted]
         console.write_json({"name": recipe.name, "stages": stages} if recipe.stages else counted[0][1])

@@ -211,9 +211,11 @@ def on_disk(root: Path) -> str | None:
     return "the stages before are on disk" if any(newest) else None
 
 
-def counted(made: Ingredients) -> Ingredients:
-    """A plan's ingredients with as many processes as the backend would start."""
-    world = getattr(made.recipe.backend, "world", made.world)
+def counted(made: Ingredients, processes: int | None = None) -> Ingredients:
+    """A plan's ingredients with as many processes as are asked for, or as the backend would start."""
+    world: int = made.world if processes is None else processes
+    if processes is None:
+        world = getattr(made.recipe.backend, "world", made.world)
     if launched() or world == made.world:
         return made
     from voxcli.train.prepare import length_of

@@ -159,10 +159,11 @@ def prepare(
     state = State(world=made.world)
     if newest is not None:
         state = checkpoint.read_state(newest)
-        if then.get("evaluate", {}).get("max_utterances", recipe.evaluate.max_utterances) != (
-            recipe.evaluate.max_utterances
-        ):
-            state.sample = None  # another one was asked for
+        most = recipe.evaluate.max_utterances
+        if then and then.get("evaluate", {}).get("max_utterances") != most:  # another one is asked for
+            state.sample = made.length.sample
+        elif state.sample is None:  # a run that began when all had this sample
+            state.sample = most
         checkpoint.load_weights(made.bundle, newest)
         state.stopped_early = False  # decided anew, the patience may have been raised
         if state.world != made.world:
@@ -176,7 +177,7 @@ def prepare(
         progress.say(f"beginning with the weights of {shown(begin.checkpoint)}")
     elif resume:
         progress.say(f"{shown(files.path)} has no checkpoint yet: beginning")
-    if state.sample is None:
+    if newest is None:
         state.sample = made.length.sample
     processes.wait()
     if rank == 0:

@@ -87,7 +87,11 @@ class CTranslate2Engine:
         context = (
             description.context if description.context == "clip" else options.encoder_context or description.context
         )
-        encoder = merged_encoder(folder, device=device) if context == "merged" else None
+        encoder = None
+        if context == "merged":
+            import torch
+
+            encoder = merged_encoder(folder, device=device if torch.cuda.is_available() else "cpu")
         if context == "merged" and encoder is None:
             context = "window"
         self._hearing = Hearing(whisper, description, hotwords=options.hotwords, encoder=encoder)
