@@ -82,6 +82,11 @@ def test_whisper(whisper: Path, options: dict[str, Any]) -> None:
     assert_alike(of_whisper(whisper, **options), Shape(9, 2.9, 60))
 
 
+def test_merged_silence(whisper: Path) -> None:
+    """Up to where there is silence to merge; nearer to the window a clip is as long as that."""
+    assert_alike(of_whisper(whisper, family={"encoder_context": "merged"}), Shape(9, 1.9, 60))
+
+
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_ctc(ctc: Path, device: Any) -> None:
     assert_alike(of_ctc(ctc, device=device), Shape(6, 15.1, 150))

@@ -72,12 +72,13 @@ def test_every_ctc_architecture_is_predicted(architecture: str) -> None:
     ("train", "more"),
     [
         ({}, {"encoder_context": "clip"}),
+        ({}, {"encoder_context": "merged"}),
         ({"attn_implementation": "eager"}, {}),
         ({"gradient_accumulation_steps": 3}, {}),
         ({}, {"apply_spec_augment": True, "mask_time_prob": 0.3}),
         ({"optim": "sgd"}, {}),
     ],
-    ids=["clip", "eager", "accumulation", "masks", "sgd"],
+    ids=["clip", "merged", "eager", "accumulation", "masks", "sgd"],
 )
 def test_whisper_is_predicted(whisper: str, train: dict[str, Any], more: dict[str, Any]) -> None:
     _agree(_whisper(whisper, Train(**train), **more), Shape(3, 2.0, 20))

@@ -27,7 +27,7 @@ _BEHIND = 6  # mel frames of silence appended: the second position they make has
 
 def count(window: int) -> int:
     """Merged positions of a window of that many, where there is silence enough to merge."""
-    return window // MERGED
+    return max(window // MERGED, 1)
 
 
 def padded_duration(duration: float, window: float) -> float:
