@@ -133,9 +133,11 @@ def opened_by(engine: str | None, options: Sequence[str], model: str, *, device:
     name = engine or engine_of(model)
     runtime: Any = manager().registry.load("engine", name)
     require_openable(model, name, runtime)
-    if "encoder_context" in loading and "encoder_context" not in inspect.signature(runtime.open).parameters:
-        raise UsageError(f"the engine '{name}' has no choice of contexts", help="leave --encoder-context out")
     keys = getattr(runtime, "options", None)
+    if "encoder_context" in loading and "encoder_context" not in inspect.signature(runtime.open).parameters:
+        if "encoder_context" not in getattr(keys, "__annotations__", ()):
+            raise UsageError(f"the engine '{name}' has no choice of contexts", help="leave --encoder-context out")
+        options = [*options, f"encoder_context={loading.pop('encoder_context')}"]
     if options and keys is None:
         raise UsageError(f"the engine '{name}' takes no options", help="leave --engine-option out")
     if keys is not None:
