@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 BEGIN = time.perf_counter()
-PUNCTUATION = dict.fromkeys(map(ord, ',?.!-;:"“”…()&'), None)
 
 
 def main() -> None:

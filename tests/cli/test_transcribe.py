@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from voxcli.models import merged_silence
 from voxcli.testing import Project, Result
-from voxcli.testing_models import tiny_ctc
+from voxcli.testing_models import tiny_ctc, tiny_whisper
 
 ENGINE = """
     from voxcli.api import Decoding, Segment, Transcript, hookimpl
@@ -189,6 +190,24 @@ def test_an_engine_that_does_not_exist(project: Project) -> None:
     result = project.run("transcribe", "in/a.wav", "--model", "m", "--engine", "whisper.cpp").assert_code(2)
     assert "no engine is called 'whisper.cpp'" in result.err
     assert "known: transformers" in result.err
+
+
+def test_a_context_goes_to_the_engine_that_has_the_choice(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = vox(project, "in/a.wav", "--encoder-context", "merged")
+    assert refused.code == 2
+    assert "the engine 'echo' has no choice of contexts" in refused.err
+    tiny_ctc(tmp_path / "ctc")
+    other = project.run("transcribe", "in/a.wav", "--model", str(tmp_path / "ctc"), "--encoder-context", "merged")
+    assert "is no Whisper, so encoder_context cannot be set" in other.err
+    tiny_whisper(tmp_path / "whisper", multilingual=False)
+    given = ("transcribe", "in/a.wav", "--model", str(tmp_path / "whisper"), "--max-new-tokens", "8")
+    enabled, enable = [], merged_silence.enable
+    monkeypatch.setattr(merged_silence, "enable", lambda model: (enabled.append(model), enable(model)))
+    for context, times in (("window", 0), ("merged", 1), ("clip", 1)):
+        project.run(*given, "--encoder-context", context).assert_ok()
+        assert len(enabled) == times
 
 
 def test_without_a_model_the_newest_run_is_taken(project: Project) -> None:

@@ -52,9 +52,9 @@ class Whisper:
     freeze_encoder: bool = False
     """Train the decoder only: less memory, and the acoustic model stays as it is."""
     encoder_context: Literal["window", "merged", "clip"] = "window"
-    """`window` pads each clip to 30 s. `merged` does the same at a fraction of the cost on short clips: the silence
-    stands as 100 positions instead of up to 1500. `clip` leaves it away: the fastest, but it needs a few hundred clips
-    of training before it decodes well."""
+    """`window` pads each clip to 30 s. `merged` does nearly the same at a fraction of the cost on short clips: the
+    silence stands as 100 positions instead of up to 1500. `clip` leaves it away: the fastest, but it needs a few
+    hundred clips of training before it decodes well."""
     apply_spec_augment: bool | None = None
     """Mask stretches of the log-mel in training (SpecAugment, arXiv 1904.08779)."""
     mask_time_prob: float | None = None

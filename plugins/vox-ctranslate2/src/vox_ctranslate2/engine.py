@@ -94,6 +94,7 @@ class CTranslate2Engine:
             encoder = merged_encoder(folder, device=device if torch.cuda.is_available() else "cpu")
         if context == "merged" and encoder is None:
             context = "window"
+            log.warning("%s has no second encoder for short clips: whole windows are encoded; export it again", folder)
         self._hearing = Hearing(whisper, description, hotwords=options.hotwords, encoder=encoder)
         self._features = Features(folder, n_mels=int(whisper.model.n_mels), context=context)
         self._options = options

@@ -18,8 +18,8 @@ class WindowPadding:
     """Clips are short, and each is filled up to the model's whole window.
 
     Why: Whisper's encoder works on 30 s whatever was said. On clips of 3 s nine tenths of its work is silence. With
-    `encoder_context = "merged"` that silence stands as 100 positions instead of up to 1500; what the model writes stays
-    the same, and so does the checkpoint. A classifier needs none of it: there `"clip"` is the clip's own length.
+    `encoder_context = "merged"` that silence stands as 100 positions instead of up to 1500; the texts stay nearly the
+    same, and the checkpoint an ordinary one. A classifier needs none of it: there `"clip"` is the clip's own length.
 
     Repair: `[model] encoder_context = "merged"`, of a classifier `"clip"`.
 
