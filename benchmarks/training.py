@@ -158,6 +158,7 @@ def _reference(name: str, given: argparse.Namespace, data: Path, at: Path) -> di
 
 def _measured(command: list[str], given: argparse.Namespace, more: dict[str, str]) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads), "HF_HUB_OFFLINE": "1", **more}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's start finds compiled files
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as said:
         begin = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=said, text=True)

@@ -112,6 +112,7 @@ def _recordings(given: argparse.Namespace, folder: Path) -> tuple[dict[str, str]
 def _run(name: str, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One system in a process of its own: its texts, seconds and bytes."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads), "HF_HUB_OFFLINE": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's start finds compiled files
     passed = ["--data", given.data, "--num-beams", str(given.num_beams), "--language", given.language]
     passed += ["--threads", str(given.threads), "--compute-type", given.compute_type]
     passed += [part for option in given.engine_option for part in ("--engine-option", option)]

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from voxcli.api import ComponentRegistry, hookimpl
+from typing import TYPE_CHECKING
+
+import pluggy
+
 from voxcli.plugins import builtin_checks
+
+if TYPE_CHECKING:
+    from voxcli.api import ComponentRegistry
+
+hookimpl = pluggy.HookimplMarker("voxcli")  # that of voxcli.api, whose data classes `vox --help` need not make
 
 
 @hookimpl

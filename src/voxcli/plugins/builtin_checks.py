@@ -5,7 +5,10 @@ M machine   P plugins   R recipe   D data   A audio   S memory and speed   T run
 
 from __future__ import annotations
 
-from voxcli.api import ComponentRegistry
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voxcli.api import ComponentRegistry
 
 _CHECKS = "voxcli.doctor.checks"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -67,6 +66,8 @@ class Manager:
         except OSError as error:
             what = "there is no such file" if isinstance(error, FileNotFoundError) else f"{error.strerror or error}"
             raise PluginError(f"--plugin {path}: {what}", help="give the path of a Python file") from error
+        import hashlib
+
         digest = hashlib.sha256(content).hexdigest()
         plugin = Plugin(path.stem, str(path), digest[:12], file=path)
         self._allow(plugin)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -106,6 +104,8 @@ def kinds_of(asked: Sequence[str]) -> tuple[str, ...]:
 
 def refuse_taken(plugin: NewPlugin, registry: Registry) -> None:
     """Raise `UsageError` where something that is installed has the distribution's or a component's name."""
+    from importlib import metadata
+
     help = f"choose another name, or uninstall it first: pip uninstall {plugin.distribution}"
     try:
         version = metadata.version(plugin.distribution)
@@ -125,6 +125,8 @@ def refuse_taken(plugin: NewPlugin, registry: Registry) -> None:
 
 def write(folder: Path, made: Mapping[str, str]) -> None:
     """Write the files into a new folder, all or none. Raises `UsageError` where it cannot be made."""
+    import tempfile
+
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} exists already", help="give another name, or another folder with --out")
     try:

@@ -17,7 +17,6 @@ from string import Template
 from typing import TYPE_CHECKING
 
 import voxcli
-from voxcli.api import API_VERSION
 
 if TYPE_CHECKING:
     from voxcli.plugins.new import NewPlugin
@@ -96,6 +95,8 @@ def range_of(version: str) -> str:
 
 
 def _facts(plugin: NewPlugin) -> dict[str, str]:
+    from voxcli.api import API_VERSION
+
     found = {
         "name": plugin.name,
         "distribution": plugin.distribution,

@@ -24,8 +24,8 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List components and plugins, with their state."""
-    from voxcli.api import KINDS
     from voxcli.plugins.manager import manager
+    from voxcli.protocols import KINDS
 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"'{kind}' is no kind of component", help=f"kinds: {', '.join(KINDS)}")
