@@ -175,3 +175,11 @@ def test_a_model_that_pads_to_its_window_gets_batches_of_windows():
     )
     assert max(len(batch) for batch in batches.epoch(0)) == 5
     assert batches.padding_share(0) == pytest.approx(28 / 30)
+
+
+def test_an_epoch_that_is_asked_for_again_is_not_computed_again():
+    batches = DurationBatches(np.linspace(1.0, 9.0, 50), batch_duration=30.0, batch_size=None, seed=0)
+    first = batches.epoch(0)
+    assert batches.epoch(0) is first
+    assert [list(rows) for rows in batches.epoch(0, world=2)] != [list(rows) for rows in first]
+    assert [list(rows) for rows in batches.epoch(0)] == [list(rows) for rows in first]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 
 from voxcli.api import Limits, Utterance
+from voxcli.data import holdout
 from voxcli.data.corpus import load_splits
 from voxcli.data.filters import refused
 from voxcli.errors import DataError
@@ -299,6 +301,38 @@ def test_refused_by_the_task(say):
         ("no letters", 1, ("u-?",)),
     ]
     assert drops[0].duration == 4.0
+
+
+def test_the_fingerprint_is_of_every_id_text_and_duration_in_their_order(say):
+    texts = ["yes", None, "", "año 年 𝄞", "no and no"]
+    given = Given(train=tuple(say(text, id=f"ü{number}") for number, text in enumerate(texts)))
+    table = load_splits([given], transcripts=False).train
+    table = table.select([4, 1, 3, 2, 0])
+    expected = hashlib.blake2b(table.durations.tobytes(), digest_size=16)
+    for column in (table.ids, table.texts):
+        for value in column:
+            expected.update(b"\0" if value is None else value.encode() + b"\1")
+    assert None in list(table.texts) and table.fingerprint == expected.hexdigest()
+
+
+def test_texts_that_text_rules_leave_alone_are_not_copied(say):
+    data = Given(train=phrases(say, 4))
+    table, other = load_splits([data]).train, load_splits([data], text=TextRules(remove="h")).train
+    mapped = [chunk.buffers()[2].address for chunk in table.originals.array.chunks]
+    assert [chunk.buffers()[2].address for chunk in table.texts.array.chunks] == mapped
+    assert [chunk.buffers()[2].address for chunk in other.texts.array.chunks] != mapped
+
+
+def test_the_texts_of_a_large_table_are_compared_once(say, monkeypatch):
+    data = Given(train=phrases(say, 4), validation=phrases(say, 2))
+    expected = load_splits([data]).findings
+    monkeypatch.setattr(holdout, "KEPT", 2)
+    assert load_splits([data]).findings == expected != []
+    monkeypatch.setattr(holdout, "keys", None)  # nothing is looked at again
+    assert load_splits([data]).findings == expected
+    assert load_splits([Given(train=phrases(say, 4), validation=phrases(say, 2))]).findings == expected
+    with pytest.raises(TypeError):
+        load_splits([Given(train=phrases(say, 5), validation=phrases(say, 2))])
 
 
 def test_a_table_is_small_picklable_and_has_a_fingerprint(say):

@@ -63,6 +63,7 @@ class DurationBatches:
         self._max_padding = max_padding
         self.mix = mix
         self.grouped = grouped
+        self._made: tuple[tuple[int, int], list[Rows]] | None = None
 
     def epoch(self, epoch: int, world: int = 1) -> list[Rows]:
         """The batches of an epoch, each an array of row numbers, in training order.
@@ -71,6 +72,11 @@ class DurationBatches:
         step, of similar duration, and process r takes the r-th. The multiple is reached by halving the batches of most
         clips: no row is lost and none is seen twice. Only a split of fewer than `world` rows repeats some.
         """
+        if self._made is None or self._made[0] != (epoch, world):  # asked for twice in a row: to count, and to train
+            self._made = (epoch, world), self._batches(epoch, world)
+        return self._made[1]
+
+    def _batches(self, epoch: int, world: int) -> list[Rows]:
         if not len(self.durations):
             return []
         rng = np.random.default_rng([self._seed % 2**63, epoch])

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxcli.api import SPLITS, Corpus, Dataset, Finding, Limits, Split
@@ -142,6 +143,7 @@ def load_splits(
         reader.findings += reader.not_found(filter.exclude)
     empty = join([], normalize=str)
     corpus = _corpus(tables.get("train", empty))
+    pa.default_memory_pool().release_unused()  # what texts were compared in
     return Splits(
         train=tables.get("train", empty),
         validation=tables.get("validation", empty),

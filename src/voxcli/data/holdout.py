@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from voxcli.data import kept
 from voxcli.data.strings import among, blocks, by_lines, hashes
 from voxcli.data.table import Table
 from voxcli.progress import NULL, Progress
@@ -23,6 +24,8 @@ from voxcli.recipe.schema import Holdout
 from voxcli.text.scoring import scored_lines, scoring_normalizer
 
 Hashes = NDArray[np.uint64]
+
+KEPT = 100_000  # rows whose hashes take longer to compute than to read, 8 bytes each
 
 SPECIAL = r"[<\[(]"  # brackets may hold words that nobody said: such texts are looked at one by one
 
@@ -67,8 +70,18 @@ def text_hashes(table: Table, *, progress: Progress = NULL) -> Hashes:
 
 
 def quick_hashes(table: Table, *, progress: Progress = NULL) -> Hashes:
-    """The same to tell equal texts from others, ten times as fast; not what `divide` decides by."""
-    return hashes(keys(table, progress=progress))
+    """The same to tell equal texts from others, ten times as fast; not what `divide` decides by.
+
+    Those of large tables are kept in the cache.
+    """
+    if len(table) < KEPT:
+        return hashes(keys(table, progress=progress))
+    name = f"texts/{table.fingerprint}-{kept.code('data', 'text')[:16]}.npz"
+    found = kept.read(name)
+    if found is None:
+        found = {"hashes": hashes(keys(table, progress=progress))}
+        kept.write(name, found)
+    return found["hashes"]
 
 
 def speaker_hashes(table: Table, otherwise: Hashes) -> Hashes:

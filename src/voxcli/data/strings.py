@@ -15,17 +15,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 BLOCK = 1 << 15  # rows looked at together: arrays of them fit a processor's cache
+HASHED = 1 << 12  # rows that are hashed together: 8 bytes for each of their bytes, several times
 CODES = 0x110000  # code points of Unicode
 
 _BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # odd, hence invertible modulo 2**64
 _INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))
 
 
-def blocks(column: pa.Array | pa.ChunkedArray) -> Iterator[pa.StringArray]:
-    """The column in pieces of at most BLOCK rows, in order."""
+def blocks(column: pa.Array | pa.ChunkedArray, rows: int = BLOCK) -> Iterator[pa.StringArray]:
+    """The column in pieces of at most `rows` rows, in order."""
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-        for start in range(0, len(chunk), BLOCK):
-            yield chunk.slice(start, BLOCK)
+        for start in range(0, len(chunk), rows):
+            yield chunk.slice(start, rows)
 
 
 def layout(array: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -59,7 +60,7 @@ def hashes(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
 
     A polynomial of the bytes, mixed (splitmix64): for telling apart what nobody chose in order to collide.
     """
-    found = [_hashed(block) for block in blocks(column)]
+    found = [_hashed(block) for block in blocks(column, HASHED)]
     return np.concatenate(found) if found else np.zeros(0, np.uint64)
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from voxcli.api import Utterance
-from voxcli.data.strings import blocks, by_lines
+from voxcli.data.strings import blocks, by_lines, layout
 from voxcli.progress import NULL, Progress
 
 Rows = NDArray[np.int64]
@@ -201,8 +201,9 @@ class Table:
         """Hash of ids, texts and durations in their order: equal when a run would see the same data."""
         digest = hashlib.blake2b(self.durations.tobytes(), digest_size=16)
         for name in ("id", "text"):
-            for value in self.column(name):
-                digest.update(b"\0" if value is None else value.encode("utf-8", "surrogatepass") + b"\1")
+            for block in blocks(self.column(name).array):
+                ended = pc.fill_null(pc.binary_join_element_wise(block, "", "\1"), "\0")
+                digest.update(layout(ended)[0])
         return digest.hexdigest()
 
 
@@ -236,10 +237,14 @@ def _chunked(columns: Sequence[Any]) -> pa.ChunkedArray:
 
 def _normalized(texts: pa.ChunkedArray, normalize: Callable[[str], str], progress: Progress) -> pa.ChunkedArray:
     chunks = []
+    changed = False
     with progress.task("normalising transcripts", total=len(texts), unit="utterances") as bar:
         for block in blocks(texts):
             chunks.append(by_lines(block, getattr(normalize, "lines", None), normalize))
+            changed |= chunks[-1] is not block
             bar.advance(len(block))
+    if not changed:
+        return texts  # mapped, not copied
     # few large chunks: a row is then found by a short search
     return pa.chunked_array([pa.chunked_array(chunks, type=pa.string()).combine_chunks()], type=pa.string())
 

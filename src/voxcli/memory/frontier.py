@@ -19,7 +19,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from voxcli.memory import kept, optimizers, roles
+from voxcli.data import kept
+from voxcli.memory import optimizers, roles, traces
 from voxcli.memory.growth import FEATURES, Frames, coefficients
 from voxcli.memory.roles import Mismatch, Recording, Repeat, Weights
 from voxcli.memory.setup import PARTS, Peak, Setup, Shape, StepPeaks
@@ -81,7 +82,7 @@ class Frontier:
         if key not in _kept:
             while len(_kept) >= _MOST_KEPT:
                 _kept.pop(next(iter(_kept)))
-            name = kept.name_of(setup, key)
+            name = traces.name_of(setup, key)
             made = None if name is None else cls._read(setup, name)
             if made is None:
                 made = cls._traced(setup, shortened)

@@ -23,9 +23,9 @@ from voxcli.memory.batch import label_length
 from voxcli.memory.cards import Device, gib
 from voxcli.memory.fixed import fixed
 from voxcli.memory.frontier import Frontier
-from voxcli.memory.kept import versions
 from voxcli.memory.setup import Setup, Shape, StepPeaks
 from voxcli.memory.step import trace_step
+from voxcli.memory.traces import versions
 from voxcli.memory.worst import clips_of, worst
 from voxcli.train.device import peak_bytes, reset_peak
 

@@ -1,32 +1,24 @@
-"""What two traces of a setup came to, kept on disk: a model that was trained once begins its next run a second sooner.
+"""The name under which a setup's traces are kept: a model that was trained once begins its next run a second sooner.
 
-A file's name is a hash of all that a trace depends on: the setup, the checkpoint's small files, the versions of the
+It is a hash of all that a trace depends on: the setup, the checkpoint's small files, the versions of the
 libraries and of voxcli's own code. Families and tasks of plugins are traced anew: their code may have changed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
-import logging
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-import voxcli
-from voxcli.data.cache import places, scratch, settle
+from voxcli.data import kept
 from voxcli.errors import VoxError
 from voxcli.models.checkpoint import file_of
 
 if TYPE_CHECKING:
     from voxcli.memory.setup import Setup
-
-log = logging.getLogger(__name__)
 
 _FILES = (
     "config.json",
@@ -39,8 +31,6 @@ _FILES = (
 )
 _ROOMS = ("memory", "models", "tasks", "train")
 
-Arrays = dict[str, np.ndarray]
-
 
 def name_of(setup: Setup, described: str) -> str | None:
     """The name in the cache for a setup, of which `described` is all that decides; None where nothing is kept."""
@@ -51,42 +41,8 @@ def name_of(setup: Setup, described: str) -> str | None:
         files = [*_small_files(setup.family), *_small_files(setup.task)]
     except (OSError, VoxError):
         return None
-    told = json.dumps([described, files, sorted(versions().items()), _code()])
+    told = json.dumps([described, files, sorted(versions().items()), kept.code(*_ROOMS)])
     return f"memory/{hashlib.sha256(told.encode()).hexdigest()[:32]}.npz"
-
-
-def read(name: str) -> Arrays | None:
-    """What `write` has written; None where nothing readable is there."""
-    for place in places(name):
-        try:
-            with np.load(place, allow_pickle=False) as stored:
-                return {key: stored[key] for key in stored.files}
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            log.info("%s is made anew: %s", place, error)
-    return None
-
-
-def write(name: str, arrays: Arrays) -> None:
-    """Keep arrays. A disk that does not take them is no reason to stop."""
-    try:
-        with scratch(name) as beside:
-            with beside.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-            settle(beside)
-    except (OSError, VoxError) as error:
-        log.info("the trace of this model is not kept: %s", error)
-
-
-def text(value: Any) -> np.ndarray:
-    """Any JSON value as an array."""
-    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
-
-
-def value(array: np.ndarray) -> Any:
-    """What `text` was given."""
-    return json.loads(array.tobytes().decode())
 
 
 def versions() -> dict[str, str]:
@@ -119,15 +75,3 @@ def _small_files(part: Any) -> Iterator[str]:
 
 def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@functools.cache
-def _code() -> str:
-    """Changes with every file of the rooms that a trace runs through."""
-    root = Path(voxcli.__file__).parent
-    found = []
-    for room in _ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            status = path.stat()
-            found.append((str(path), status.st_mtime_ns, status.st_size))
-    return hashlib.sha256(repr(found).encode()).hexdigest()
