@@ -203,7 +203,7 @@ class Table:
         for name in ("id", "text"):
             for block in blocks(self.column(name).array):
                 ended = pc.fill_null(pc.binary_join_element_wise(block, "", "\1"), "\0")
-                digest.update(layout(ended)[0])
+                digest.update(layout(ended)[0].tobytes())
         return digest.hexdigest()
 
 
