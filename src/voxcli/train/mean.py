@@ -11,9 +11,13 @@ pass. A power of two changes the exponent only and divides out without rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 
 import torch
+
+_UNDER_WAY = 2
+"""Buckets that are exchanged at a time: memory for as many of them."""
 
 
 def power_of_two(count: float) -> float:
@@ -26,34 +30,55 @@ def gradients(parameters: Iterable[torch.nn.Parameter]) -> list[torch.Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
-def sum_over_processes(parameters: list[torch.nn.Parameter], *, bucket_bytes: int = 32 * 2**20) -> None:
+def sum_over_processes(parameters: list[torch.nn.Parameter], *, bucket_bytes: int = 8 * 2**20) -> None:
     """Replace every gradient by its sum over all processes.
 
-    One exchange a step, after the last micro-batch. A parameter without a gradient here (LayerDrop, an unused layer)
-    counts as zero, so that processes never wait for each other's missing gradients.
+    Once a step, after the last micro-batch, in buckets: while one is exchanged the next is filled and the one before is
+    put back. A parameter without a gradient here (LayerDrop, an unused layer) counts as zero, so that processes never
+    wait for each other's missing gradients.
     """
+    under_way: deque[_Exchange] = deque()
+    for bucket in _buckets(parameters, bucket_bytes):
+        under_way.append(_Exchange(bucket))
+        if len(under_way) > _UNDER_WAY:
+            under_way.popleft().finish()
+    for exchange in under_way:
+        exchange.finish()
+
+
+def _buckets(parameters: Iterable[torch.nn.Parameter], most: int) -> Iterator[list[torch.Tensor]]:
+    """The gradients in their order, those of one type together as far as `most` bytes hold them."""
     bucket: list[torch.Tensor] = []
     size = 0
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         gradient = parameter.grad
-        if bucket and (size + gradient.nbytes > bucket_bytes or gradient.dtype != bucket[0].dtype):
-            _reduce(bucket)
+        if bucket and (size + gradient.nbytes > most or gradient.dtype != bucket[0].dtype):
+            yield bucket
             bucket, size = [], 0
         bucket.append(gradient)
         size += gradient.nbytes
     if bucket:
-        _reduce(bucket)
+        yield bucket
 
 
-def _reduce(bucket: list[torch.Tensor]) -> None:
-    import torch.distributed as dist
+class _Exchange:
+    """One bucket on its way to the other processes and back."""
 
-    flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
-    dist.all_reduce(flat)
-    for gradient, part in zip(bucket, flat.split([gradient.numel() for gradient in bucket]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    def __init__(self, bucket: list[torch.Tensor]) -> None:
+        import torch.distributed as dist
+
+        self._bucket = bucket
+        self._flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+        self._work = dist.all_reduce(self._flat, async_op=True)
+
+    def finish(self) -> None:
+        """Wait for the sums and put them in the gradients' place."""
+        self._work.wait()
+        parts = self._flat.split([gradient.numel() for gradient in self._bucket])
+        for gradient, part in zip(self._bucket, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
 
 def finish(parameters: Iterable[torch.nn.Parameter], *, factor: torch.Tensor, max_norm: float) -> torch.Tensor:
