@@ -168,6 +168,8 @@ class Decoding:
     """Recordings beyond the model's window. `sequential`: one window after the other, each begun where the last
     segment ended, decoded again at higher temperatures where it repeats itself. `windows`: cut where it is quiet and
     decoded in batches; faster, less careful. CTC models always use overlapping windows."""
+    stop_repeats: bool = False
+    """End a text that goes round in circles early, as evaluations during training do. Greedy seq2seq models only."""
     decoder: dict[str, Any] | None = None
     """The table `[decoder]` with its `type`; None is greedy. CTC models only."""
 

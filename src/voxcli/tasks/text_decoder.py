@@ -82,6 +82,10 @@ def predict(bundle: Bundle, batch: Mapping[str, Any], decoding: Decoding) -> lis
     }
     if decoding.no_repeat_ngram_size:
         options["no_repeat_ngram_size"] = decoding.no_repeat_ngram_size
+    if decoding.stop_repeats and decoding.num_beams == 1:
+        from voxcli.tasks.endless import stopping
+
+        options["stopping_criteria"] = stopping()
     with quietly(), decoding_mode(model):
         ids = model.generate(**given, **options)
     rate = bundle.processor.feature_extractor.sampling_rate

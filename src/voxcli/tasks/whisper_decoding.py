@@ -72,6 +72,10 @@ def options_of(model: Any, decoding: Decoding) -> dict[str, Any]:
     }
     if decoding.no_repeat_ngram_size:
         options["no_repeat_ngram_size"] = decoding.no_repeat_ngram_size
+    if decoding.stop_repeats and decoding.num_beams == 1:
+        from voxcli.tasks.endless import stopping
+
+        options["stopping_criteria"] = stopping()
     return options
 
 

@@ -6,6 +6,7 @@ Text is produced by `voxcli.evaluate.predict`, as `vox evaluate` does it.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def _predictions(run: Run, rows: np.ndarray) -> dict[str, Pair]:
             run.task,
             run.splits.validation,
             rows,
-            decoding=run.recipe.decoding(),
+            decoding=dataclasses.replace(run.recipe.decoding(), stop_repeats=True),
             batch_duration=run.recipe.evaluate.batch_duration,
             num_workers=run.recipe.train.dataloader_num_workers,
             skipped=skipped,
