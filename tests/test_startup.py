@@ -75,3 +75,25 @@ def test_the_pytest_plugin_is_light():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+def told(script: str) -> list[str]:
+    """What a Python of its own prints."""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_libraries_are_imported_without_looking_for_garbage():
+    script = """
+import gc
+from voxcli.cli import imports
+looks = []
+gc.callbacks.append(lambda phase, info: looks.append(phase))
+imports.libraries()
+print(len(looks), gc.isenabled(), gc.get_freeze_count() > 200_000)
+frozen = gc.get_freeze_count()
+imports.libraries()
+print(gc.get_freeze_count() == frozen)
+"""
+    assert told(script) == ["0", "True", "True", "True"]

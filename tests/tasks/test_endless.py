@@ -10,7 +10,7 @@ import torch
 
 from voxcli.api import Bundle, Decoding, Utterance
 from voxcli.models.open import open_model
-from voxcli.tasks.endless import EVERY, LONGEST, TAIL, GoesRound, goes_round
+from voxcli.tasks.endless import EVERY, LONGEST, TAIL, done, goes_round
 from voxcli.tasks.seq2seq import Seq2Seq
 from voxcli.testing_models import tiny_whisper
 
@@ -28,10 +28,9 @@ def test_circles_are_seen_and_nothing_else() -> None:
 
 def test_a_row_is_done_once_its_end_is_a_circle() -> None:
     rows = torch.tensor([[7, 8, 9] * 40, list(range(120))])
-    look = GoesRound()
-    assert look(rows[:, : TAIL - 1], None).tolist() == [False, False]
-    assert look(rows[:, : TAIL + EVERY], None).tolist() == [True, False]
-    assert look(rows[:, : TAIL + EVERY + 1], None).tolist() == [False, False]  # not looked at
+    assert done(rows[:, : TAIL - 1]).tolist() == [False, False]
+    assert done(rows[:, : TAIL + EVERY]).tolist() == [True, False]
+    assert done(rows[:, : TAIL + EVERY + 1]).tolist() == [False, False]  # not looked at
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from voxcli.api import Split
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.cli.evaluate import BatchDuration, Data, Device, Model
 from voxcli.errors import EXIT_FAILED, EXIT_OK, DataError, UsageError
 
@@ -41,6 +41,7 @@ def align(
     if not out.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {out.absolute().parent}", help="make it, or give another --out")
     console.say("loading torch and transformers")
+    imports.libraries()
     from voxcli.align.run import align as run
     from voxcli.evaluate.target import run_of, split_of, target
     from voxcli.models.open import open_model

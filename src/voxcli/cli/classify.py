@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.cli.evaluate import BatchDuration, Device
 from voxcli.cli.transcribe import Engine, EngineOptions, Inputs, Model, opened_by
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
@@ -120,6 +120,7 @@ def _opened(
 
         if options:
             raise UsageError(f"the engine '{name}' takes no options", help="leave --engine-option out")
+        imports.libraries()
         return open_model(model, device=device)
     runtime = opened_by(name, options, model, device=device, batch_duration=batch_duration)
     from voxcli.classify.run import model_of

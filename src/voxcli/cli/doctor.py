@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shlex
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxcli.cli import console
-from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageError
+from voxcli.cli import console, imports
+from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageError, VoxError
 from voxcli.findings import ABOUT, About
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ def doctor(
 
     def examined(overrides: tuple[str, ...]) -> Report:
         context = Context(what, overrides, full=full, device=device, progress=console.progress())
+        if "recipe" in what.kinds and not only:
+            with contextlib.suppress(VoxError):  # a recipe that does not resolve is told of without its model
+                if context.recipe:
+                    imports.libraries()
 
         def checked(context: Context, abouts: Sequence[About] = ABOUT) -> Report:
             return _examined(context, only or [], skip or [], abouts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from voxcli.api import Split
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.cli.decoder import Decoder, check, with_decoder
 from voxcli.errors import UsageError
 
@@ -77,6 +77,7 @@ def evaluate(
     require_checkpoint(model)
     say = console.say
     say("loading torch and transformers")
+    imports.libraries()
     from voxcli.data.corpus import clock
     from voxcli.evaluate import compare, report
     from voxcli.evaluate.target import place, run_of, split_of, target

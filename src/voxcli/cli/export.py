@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from voxcli.api import Split
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.cli.evaluate import BatchDuration, Device
 from voxcli.errors import UsageError
 
@@ -63,6 +63,7 @@ def export(
         raise UsageError("which format? --to is missing", help=f"known: {known or 'none'}")
     registry.find("exporter", to)
     console.say("loading torch and transformers")
+    imports.libraries()
     from voxcli.export import report
     from voxcli.export.options import configured
     from voxcli.export.run import export as run

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def features(
         console.say(f"note: {note}")
     if isinstance(preset, str):
         console.say(f"loading {model}")
+        imports.libraries()
     compute, rate, parameters = _computed(preset, str(model), model_options)
     from voxcli.features.run import extract
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def plan(
         edit(resolved.path, {}, overrides or ())  # a file that is nobody's to change is told before the search
     progress = console.progress()
     progress.say("importing torch and transformers")
+    imports.libraries()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which --measure uses, writes to stderr
     from voxcli.memory.stages import predict

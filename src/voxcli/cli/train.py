@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.errors import EXIT_INTERRUPTED, UsageError
 from voxcli.progress import NULL, Progress
 
@@ -73,6 +73,7 @@ def train(
     first = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun launched
     progress = console.progress() if first else NULL
     progress.say("importing torch and transformers")
+    imports.libraries()
     # peft imports bitsandbytes, which warns of kernels for CPUs that nobody has asked for
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     listed: Mapping[Split, Table] = {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from voxcli.cli import console
+from voxcli.cli import console, imports
 from voxcli.cli.decoder import Decoder, check, with_decoder
 from voxcli.cli.evaluate import BatchDuration, Beams, Device, EncoderContext, Language, TaskName, Tokens, changed
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
@@ -127,7 +127,7 @@ def opened_by(engine: str | None, options: Sequence[str], model: str, *, device:
 
     Raises `UsageError` for options that the engine does not have, `PluginError` where none is called so, `ModelError`.
     """
-    from voxcli.export.origin import engine_of, require_openable
+    from voxcli.export.origin import DEFAULT, engine_of, require_openable
     from voxcli.plugins.manager import manager
 
     name = engine or engine_of(model)
@@ -155,6 +155,8 @@ def opened_by(engine: str | None, options: Sequence[str], model: str, *, device:
             batch_duration=loading.get("batch_duration", 120.0),
             progress=console.progress(),
         )
+    if name == DEFAULT:
+        imports.libraries()
     return runtime.open(model, device=device, **loading)
 
 

@@ -6,8 +6,11 @@ such clip makes its whole batch wait for several hundred steps. Speech repeats i
 
 from __future__ import annotations
 
-import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import StoppingCriteriaList
 
 TAIL = 48
 """Tokens at the end of a text that have to be one circle: some ten seconds of speech."""
@@ -17,23 +20,29 @@ EVERY = 8  # steps between two looks
 
 
 def stopping() -> StoppingCriteriaList:
-    """What `generate` takes."""
+    """What `generate` takes: each row is stopped whose newest TAIL tokens go round in a circle."""
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    class GoesRound(StoppingCriteria):
+        def __call__(self, input_ids: torch.LongTensor, scores: object, **kwargs: object) -> torch.BoolTensor:
+            return done(input_ids)  # type: ignore[return-value]
+
     return StoppingCriteriaList([GoesRound()])
 
 
-class GoesRound(StoppingCriteria):
-    """Stops a row whose newest TAIL tokens repeat their first LONGEST or fewer."""
+def done(tokens: torch.Tensor) -> torch.Tensor:
+    """Which rows of tokens (B, L), the prompt included, need not go on; bool (B,). Looks at every EVERY-th step."""
+    import torch
 
-    def __call__(self, input_ids: torch.LongTensor, scores: object, **kwargs: object) -> torch.BoolTensor:
-        """Whether each of B rows is done; `input_ids` (B, L), the prompt included."""
-        length = input_ids.shape[1]
-        if length < TAIL or length % EVERY:
-            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
-        return goes_round(input_ids[:, -TAIL:])  # type: ignore[return-value]
+    if tokens.shape[1] < TAIL or tokens.shape[1] % EVERY:
+        return torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+    return goes_round(tokens[:, -TAIL:])
 
 
 def goes_round(tokens: torch.Tensor) -> torch.Tensor:
     """Which rows of tokens (B, L) are one circle of at most LONGEST tokens; bool (B,)."""
+    import torch
+
     found = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
     for size in range(1, LONGEST + 1):
         found |= (tokens[:, size:] == tokens[:, :-size]).all(dim=1)
