@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxcli.cli import console, imports
-from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageError, VoxError
+from voxcli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UsageError
 from voxcli.findings import ABOUT, About
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def doctor(
         return EXIT_OK
     _check_options(fix=fix, yes=yes, dry_run=dry_run, paste=paste, out=out, json=json)
     from voxcli.cli.doctor_fix import fixed
-    from voxcli.doctor.context import Context
+    from voxcli.doctor.context import Context, Unavailable
     from voxcli.doctor.report import lines, table
     from voxcli.doctor.stages import with_stages
     from voxcli.doctor.subject import subject
@@ -90,7 +90,7 @@ def doctor(
     def examined(overrides: tuple[str, ...]) -> Report:
         context = Context(what, overrides, full=full, device=device, progress=console.progress())
         if "recipe" in what.kinds and not only:
-            with contextlib.suppress(VoxError):  # a recipe that does not resolve is told of without its model
+            with contextlib.suppress(Unavailable):  # a recipe that does not resolve is told of without its model
                 if context.recipe:
                     imports.libraries()
 
