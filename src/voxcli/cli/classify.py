@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from voxcli.cli import console, imports
+from voxcli.cli.engine import opened_by
 from voxcli.cli.evaluate import BatchDuration, Device
-from voxcli.cli.transcribe import Engine, EngineOptions, Inputs, Model, opened_by
+from voxcli.cli.transcribe import Engine, EngineOptions, Inputs, Model
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from voxcli.cli import console, imports
+from voxcli.cli import console
 from voxcli.cli.decoder import Decoder, check, with_decoder
+from voxcli.cli.engine import opened_by
 from voxcli.cli.evaluate import BatchDuration, Beams, Device, EncoderContext, Language, TaskName, Tokens, changed
 from voxcli.errors import EXIT_FAILED, EXIT_OK, UsageError
 
@@ -120,44 +120,6 @@ def transcribe(
     for result in run(plan.todo, opened, decoding=decoding, progress=console.progress()):
         report.add(result)
     return report.end()
-
-
-def opened_by(engine: str | None, options: Sequence[str], model: str, *, device: str | None, **loading: Any) -> Any:
-    """An engine with a model: one that is exported for it already, or now. `loading` goes to its `open`.
-
-    Raises `UsageError` for options that the engine does not have, `PluginError` where none is called so, `ModelError`.
-    """
-    from voxcli.export.origin import DEFAULT, engine_of, require_openable
-    from voxcli.plugins.manager import manager
-
-    name = engine or engine_of(model)
-    runtime: Any = manager().registry.load("engine", name)
-    require_openable(model, name, runtime)
-    keys = getattr(runtime, "options", None)
-    if "encoder_context" in loading and "encoder_context" not in inspect.signature(runtime.open).parameters:
-        if "encoder_context" not in getattr(keys, "__annotations__", ()):
-            raise UsageError(f"the engine '{name}' has no choice of contexts", help="leave --encoder-context out")
-        options = [*options, f"encoder_context={loading.pop('encoder_context')}"]
-    if options and keys is None:
-        raise UsageError(f"the engine '{name}' takes no options", help="leave --engine-option out")
-    if keys is not None:
-        from voxcli.export.options import configured
-
-        loading["options"] = configured(keys, name, options, kind="engine")
-    if getattr(runtime, "exporter", None) is not None:
-        from voxcli.export.ready import folder_for
-
-        model = folder_for(
-            runtime,
-            name,
-            model,
-            device=device,
-            batch_duration=loading.get("batch_duration", 120.0),
-            progress=console.progress(),
-        )
-    if name == DEFAULT:
-        imports.libraries()
-    return runtime.open(model, device=device, **loading)
 
 
 @dataclass
