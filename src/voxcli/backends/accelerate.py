@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 class Accelerate:
     """Our loop: one process or several, a CPU, a GPU or Apple's."""
 
+    fsdp: bool = False
+    """Part weights, gradients and optimizer state over the processes (torch's FSDP2): each holds a share of them, and
+    sends and receives every layer in each pass. For models that do not fit one device; a single process ignores it."""
+
+    free_on_resume: ClassVar[frozenset[str]] = frozenset({"fsdp"})
     supports: ClassVar[frozenset[str]] = frozenset(
         {
             "max_steps",
@@ -68,11 +73,15 @@ class Accelerate:
     )
 
     def check(self, train: Train) -> None:
-        """Raise `RecipeError` for an optimizer or scheduler that does not exist."""
+        """Raise `RecipeError` for an optimizer or scheduler that does not exist, and for what `fsdp` cannot part."""
         from voxcli.train import optimizer, schedule
 
         optimizer.check(train)
         schedule.check(train.lr_scheduler_type)
+        if self.fsdp:
+            from voxcli.train import sharding
+
+            sharding.check(train)
 
     def fit(self, run: Run) -> None:
         """Train to the run's end. Raises `TrainingError`, or `KeyboardInterrupt` after a checkpoint."""
@@ -84,8 +93,12 @@ class Accelerate:
         from voxcli.train.steps import steps
         from voxcli.train.updating import Update
 
+        if self.fsdp:
+            run.shard()
         train, model, parameters = run.recipe.train, run.bundle.model, run.parameters
         made = optimizer.build(model, train, run.device)
+        if run.sharding is not None:
+            run.sharding.adopt(made)
         update = Update.of(made, failed=run.shortage.optimizer, exhausted=run.shortage.optimizer_exhausted)
         scheduler = schedule.build(made, train, run.length, higher_is_better=run.higher_is_better)
         # small float16 gradients would vanish without a scale that grows as far as they allow
@@ -98,16 +111,17 @@ class Accelerate:
         def backward(loss: torch.Tensor) -> None:
             (scaler.scale(loss) if scaler else loss).backward()
 
-        gradients = Gradients(run, backward=backward, scaled=scaler is not None)
+        whole = run.sharding is None  # else every pass waits for the other processes: none is repeated
+        gradients = Gradients(run, backward=backward, scaled=scaler is not None, alone=whole, repeatable=whole)
 
         def finished(step: Step, figures: torch.Tensor) -> tuple[dict[str, float], bool] | None:
             """Make the summed gradients those of the mean, clipped. None where the step has to be taken again."""
-            if run.world > 1:
+            if run.world > 1 and whole:  # parts are added up within the backward pass
                 mean.sum_over_processes(parameters)
             unscaled = scaler is not None and bool(mean.gradients(parameters))
             if scaler and unscaled:
                 scaler.unscale_(made)
-            norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm)
+            norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm, parted=not whole)
             checked = gradients.check(step, figures, norm)
             if checked is None and scaler and unscaled:
                 scaler.update(scaler.get_scale())  # its scale stays, and it may unscale once more

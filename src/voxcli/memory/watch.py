@@ -81,8 +81,8 @@ class Watch:
     def expect(self) -> None:
         """Predict. To be called before random numbers count: models draw some while they are made."""
         reset_peak(self._run.device)  # loading is over
-        if self._run.rank != 0 or os.environ.get(SWITCH) == "0":
-            return
+        if self._run.rank != 0 or os.environ.get(SWITCH) == "0" or self._run.sharding is not None:
+            return  # what a process needs of a model in parts is not predicted
         try:
             self._expected = self._predicted(self._candidates())
         except Exception as error:  # a prediction is no reason for a run not to begin

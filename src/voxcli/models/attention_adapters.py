@@ -80,15 +80,19 @@ def languages(bundle: Bundle) -> tuple[str, ...]:
     return tuple(sorted(tokenizer.vocab)) if _nested(tokenizer) else ()
 
 
-def save(bundle: Bundle, model: Any, folder: Path) -> None:
-    """Write adapter.<language>.safetensors, float32, and bring those of the other languages along."""
+def save(bundle: Bundle, model: Any, folder: Path, weights: dict[str, Any] | None = None) -> None:
+    """Write adapter.<language>.safetensors, float32, and bring those of the other languages along.
+
+    `weights` are the model's, by name, where it does not hold them itself.
+    """
     from safetensors.torch import save_file
 
     tokenizer = getattr(bundle.processor, "tokenizer", None)  # a classifier has none
     if tokenizer is None or not adapted(model) or not _nested(tokenizer):
         return
     active = tokenizer.target_lang
-    tensors = {name: one.detach().cpu().float().contiguous() for name, one in parts(model).items()}
+    found = {name: one if weights is None else weights[name] for name, one in parts(model).items()}
+    tensors = {name: one.detach().cpu().float().contiguous() for name, one in found.items()}
     save_file(tensors, folder / _FILE.format(active), metadata={"format": "pt"})
     base = Path(str(getattr(bundle.family, "checkpoint", None) or ""))
     for name in languages(bundle):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def unwrapped(model: Any) -> Any:
     """The transformers model; adapters that PEFT put into its layers stay active."""
     while True:
-        if type(model).__module__.startswith("peft."):  # by name: importing peft takes seconds
+        if is_adapter(model):
             model = model.get_base_model()
         elif hasattr(model, "_orig_mod"):  # torch.compile
             model = model._orig_mod
@@ -21,6 +21,12 @@ def unwrapped(model: Any) -> Any:
             model = model.module
         else:
             return model
+
+
+def is_adapter(model: Any) -> bool:
+    """Whether a model is one of PEFT's, also where FSDP has put a class before it."""
+    # by name: importing peft takes seconds
+    return any(one.__module__.startswith("peft.") for one in type(model).__mro__)
 
 
 def device_of(model: Any) -> torch.device:

@@ -19,6 +19,7 @@ from voxcli.doctor.checks.thresholds import LARGEST_WEIGHT
 from voxcli.errors import TrainingError, VoxError
 from voxcli.train import causes, guard, processes
 from voxcli.train.replay import Fault, Replay, first_not_finite
+from voxcli.train.sharding import local
 from voxcli.train.splitting import Part
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class Culprits:
     def _testimony(self, step: Step, parts: Sequence[Part], replay: Replay | None) -> Testimony:
         model = self._run.bundle.model
         weight = first_not_finite(model.named_parameters())
-        largest = max((float(one.detach().abs().max()) for one in self._run.parameters if one.numel()), default=0.0)
+        own = [local(one.detach()) for one in self._run.parameters]
+        largest = max((float(one.abs().max()) for one in own if one.numel()), default=0.0)
         told = Testimony(step.utterances, weight=weight, largest=largest)
         if weight is not None or replay is None:
             return told

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,9 +99,15 @@ class Gradients:
             self._before_step(run.bundle, run.state.step, run.total_steps)
         generators, statistics = randomness.capture(), randomness.statistics(model)
         parts = run.shortage.parts(step)
+        stand_ins: list[Mapping[str, Any]] = []
+        if run.sharding is not None:
+            given = [(part, tensors) for part in parts if (tensors := self._tensors(step, part))]
+            parts = [part for part, _ in given]
+            stand_ins = run.sharding.stand_ins([tensors for _, tensors in given])
         self._overview.begin()
         while True:
-            parts = self._overview.gathered(step, parts, bundle, autocast)
+            with run.assembled() if self._overview.asked else contextlib.nullcontext():
+                parts = self._overview.gathered(step, parts, bundle, autocast)
             figures = torch.zeros(2 + 2 * len(measured.names(run.task)), device=run.device)
             failure: tuple[int, str, str] | None = None
             for index, part in enumerate(parts):
@@ -122,6 +128,8 @@ class Gradients:
             parts = run.shortage.cut(step, parts, index, where=where, said=said)
             randomness.restore(generators)
             randomness.restore_statistics(statistics)
+        for tensors in stand_ins:
+            self._stand_in(tensors, bundle, autocast)
         if not self._scale and run.world > 1:  # this process had nothing: the others wait for its count
             self._scale = self._first_scale(0.0)
         run.shortage.settled(step, parts)
@@ -157,6 +165,18 @@ class Gradients:
             return where, str(error).splitlines()[0] if str(error) else type(error).__name__
         figures += torch.cat([torch.stack([loss.detach().float(), count.detach().float()]), values.flatten()])
         return None
+
+    def _stand_in(self, tensors: Mapping[str, Any], bundle: Bundle, autocast: Callable[[], Context]) -> None:
+        """A forward and a backward pass that add nothing, for processes that have more parts than this one."""
+        run, statistics = self._run, randomness.statistics(bundle.model)
+        with randomness.undisturbed():
+            with autocast():
+                moved = self._overview.added(device.move(tensors, run.device))
+                loss = measured.measured_loss(run.task, bundle, moved)[0]
+            if not self._scale:
+                self._scale = self._first_scale(0.0)
+            loss.backward(torch.zeros_like(loss))
+        randomness.restore_statistics(statistics)
 
     def _tensors(self, step: Step, part: Part) -> dict[str, Any]:
         return self._splitter.tensors(part, lambda rows: self._run.again(step.epoch, rows))

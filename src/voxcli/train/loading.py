@@ -19,7 +19,7 @@ from voxcli.models import attention_adapters, freezing
 from voxcli.models.checkpoint import quietly
 from voxcli.recipe.combinations import GPU_ONLY
 from voxcli.recipe.schema import Adapter, Quantization, Train
-from voxcli.tasks.wrapped import unwrapped
+from voxcli.tasks.wrapped import is_adapter, unwrapped
 from voxcli.text.scoring import english_spelling_of
 from voxcli.train import frozen, lora, quantized, recomputation
 
@@ -130,12 +130,18 @@ def dress(
     return bundle.replace(model=model.train())
 
 
-def save_pretrained(bundle: Bundle, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
+def save_pretrained(
+    bundle: Bundle,
+    folder: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
     """Write model or adapter, processor and generation config into `folder`; made if need be.
 
     A folder written here loads with `from_pretrained`, an adapter with `PeftModel.from_pretrained`. `dtype` is that of
-    the weights of a whole model. The feature extractor is written twice, in processor_config.json and in
-    preprocessor_config.json, which converters read.
+    the weights of a whole model. `weights` are the model's, by name, where it does not hold them itself. The feature
+    extractor is written twice, in processor_config.json and in preprocessor_config.json, which converters read.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,14 +154,15 @@ def save_pretrained(bundle: Bundle, folder: str | Path, *, dtype: torch.dtype = 
     if training is not None:
         inner.config.use_cache = True  # decoding needs it; activation checkpointing has switched it off
     with quietly():
-        if _is_adapter(model):
+        if is_adapter(model):
             # the base's embeddings are unchanged: asking would look the base up, on the hub if need be
-            model.save_pretrained(folder, save_embedding_layers=False)
+            given = {} if weights is None else {"state_dict": weights}
+            model.save_pretrained(folder, save_embedding_layers=False, **given)
             if generation is not None and inner.can_generate():
                 generation.save_pretrained(folder)
         else:
-            _save_whole(inner, folder, dtype)
-            attention_adapters.save(bundle, inner, folder)
+            _save_whole(inner, folder, dtype, weights)
+            attention_adapters.save(bundle, inner, folder, weights)
         bundle.processor.save_pretrained(folder)
         bundle.processor.feature_extractor.save_pretrained(folder)
     _save_spellings(bundle.processor, folder)
@@ -163,14 +170,16 @@ def save_pretrained(bundle: Bundle, folder: str | Path, *, dtype: torch.dtype = 
         inner.config.use_cache = training
 
 
-def _save_whole(model: Any, folder: Path, dtype: torch.dtype) -> None:
+def _save_whole(model: Any, folder: Path, dtype: torch.dtype, weights: dict[str, torch.Tensor] | None) -> None:
     """Weights and config, all of one type: what is frozen may be kept in half precision while training."""
     other = [one for one in model.parameters() if one.is_floating_point() and one.dtype != dtype]
     if not other:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
         return
-    cast: dict[int, torch.Tensor] = {id(one): one.data.to("cpu", dtype) for one in other}  # ties stay ties
-    state = {name: cast.get(id(one), one.data) for name, one in model.state_dict(keep_vars=True).items()}
+    found = model.state_dict(keep_vars=True) if weights is None else weights
+    learned = {name for name, one in model.named_parameters(remove_duplicate=False) if one.is_floating_point()}
+    whole = {id(one): one.data.to("cpu", dtype) for name, one in found.items() if name in learned}  # ties stay ties
+    state = {name: whole.get(id(one), one.data) for name, one in found.items()}
     model.save_pretrained(folder, state_dict=state)
     stored, model.config.dtype = model.config.dtype, dtype
     model.config.save_pretrained(folder)
@@ -189,13 +198,9 @@ def _save_spellings(processor: Any, folder: Path) -> None:
 
 def _without_wrappers(model: Any) -> Any:
     """The PEFT or transformers model inside DistributedDataParallel or torch.compile."""
-    while not _is_adapter(model):
+    while not is_adapter(model):
         inner = getattr(model, "_orig_mod", None) or (model.module if hasattr(model, "module") else None)
         if inner is None:
             return model
         model = inner
     return model
-
-
-def _is_adapter(model: Any) -> bool:
-    return type(model).__module__.startswith("peft.")

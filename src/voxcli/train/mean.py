@@ -16,6 +16,9 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
+from voxcli.train import processes
+from voxcli.train.sharding import local
+
 _UNDER_WAY = 2
 """Buckets that are exchanged at a time: memory for as many of them."""
 
@@ -81,15 +84,22 @@ class _Exchange:
             gradient.copy_(part.view_as(gradient))
 
 
-def finish(parameters: Iterable[torch.nn.Parameter], *, factor: torch.Tensor, max_norm: float) -> torch.Tensor:
+def finish(
+    parameters: Iterable[torch.nn.Parameter], *, factor: torch.Tensor, max_norm: float, parted: bool = False
+) -> torch.Tensor:
     """Multiply the gradients by `factor` (scalar) and clip them to `max_norm` (0 leaves them), in one pass.
 
-    Returns the norm before clipping, scalar, on the gradients' device: nothing waits for the device here.
+    `parted`: every process has its part of them, and the norm is that of the whole. Returns the norm before clipping, scalar, on the gradients' device: nothing waits for the device here.
     """
-    present = gradients(parameters)
+    present = [local(gradient) for gradient in gradients(parameters)]
     if not present:
         return torch.zeros(())
-    norm = torch.nn.utils.get_total_norm(present) * factor
+    norm = torch.nn.utils.get_total_norm(present)
+    if parted:
+        norms = norm.new_empty(processes.world())
+        torch.distributed.all_gather_into_tensor(norms, norm.reshape(1))
+        norm = torch.linalg.vector_norm(norms)
+    norm = norm * factor
     multiplier = factor
     if max_norm > 0:
         multiplier = factor * (max_norm / (norm + 1e-6)).clamp(max=1.0)

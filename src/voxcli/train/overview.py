@@ -34,6 +34,11 @@ class Overview:
         self._overview = getattr(run.task, "overview", None)
         self._sum: torch.Tensor | None = None
 
+    @property
+    def asked(self) -> bool:
+        """Whether the loss needs one that is not known yet."""
+        return self._overview is not None and self._sum is None
+
     def begin(self) -> None:
         """Another step, or the same one anew: nothing is known of it."""
         self._sum = None

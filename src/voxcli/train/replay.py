@@ -18,6 +18,7 @@ import torch
 from voxcli.engines.halving import forget, is_out_of_memory, release
 from voxcli.train import mean, randomness
 from voxcli.train.measured import Measured
+from voxcli.train.sharding import local
 from voxcli.train.splitting import Part
 
 Loss = Callable[[Part], Measured | None]
@@ -145,6 +146,6 @@ class Replay:
 def first_not_finite(tensors: Any) -> str | None:
     """The name of the first tensor, of (name, tensor) pairs, that holds something that is not finite."""
     for name, tensor in tensors:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(local(tensor)).all()):
             return str(name)
     return None

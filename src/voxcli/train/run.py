@@ -7,6 +7,7 @@ takes batches from it, steps, and tells it after each step; the run logs, evalua
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from voxcli.train.ema import Average, average_of
 from voxcli.train.folder import RunFolder
 from voxcli.train.interrupt import Interruption
 from voxcli.train.loading import save_pretrained
+from voxcli.train.sharding import Sharding, check_model
 from voxcli.train.shortage import Shortage
 from voxcli.train.spikes import Spikes
 from voxcli.train.state import State
@@ -102,6 +104,8 @@ class Run:
     """Steps whose gradient is far above the others'."""
     step_log: StepLog = field(init=False, repr=False)
     """What is said of each step."""
+    sharding: Sharding | None = field(default=None, init=False, repr=False)
+    """The model in parts, each process having one; None where every process has the whole model."""
     average: Average | None = field(default=None, init=False, repr=False)
     """The average of the weights, by which the run is evaluated and saved; None where none is asked for."""
     stream: Stream | None = field(default=None, init=False, repr=False)
@@ -194,9 +198,23 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------------- the loop
 
+    def shard(self) -> None:
+        """Part the model over the processes, before an optimizer is made for it. One process keeps it whole, and says
+        so. Raises `RecipeError` for a model that cannot be parted."""
+        if self.world == 1:
+            self.progress.say("fsdp has no effect in one process: `--nproc 2` starts two")
+            return
+        check_model(self.recipe, self.bundle.model)
+        self.sharding = Sharding(self.bundle.model, self.device)
+
+    def assembled(self) -> contextlib.AbstractContextManager[None]:
+        """Within: passes without gradients wait for no other process. All processes come here."""
+        return self.sharding.assembled() if self.sharding is not None else contextlib.nullcontext()
+
     def begin(self, moving: Moving) -> None:
         """To be called once before the first step, with the model on its device: go to where the run stands."""
-        processes.same_weights(self.bundle.model)
+        if self.sharding is None:
+            processes.same_weights(self.bundle.model)
         self.average = average_of(self.bundle.model, self.recipe.train.ema_decay)
         self.watch.expect()
         randomness.seed_all(self.recipe.seed + self.rank)
@@ -267,11 +285,14 @@ class Run:
             self.state.stream = self.stream.start(self.state.epoch)
         described = {"handover": handover.describe(self.bundle.model, moving)}
         raw = {"raw": self.average.capture()} if self.average is not None else {}
+        moved, weights = moving.capture(), None
+        if self.sharding is not None:
+            moved, weights = self.sharding.gathered(moved), self.sharding.weights()
         if self.rank == 0:
             checkpoint.save(
                 target,
-                write_model=self._write_model,
-                training={**moving.capture(), **described, **raw, "generators": generators},
+                write_model=functools.partial(self._write_model, weights=weights),
+                training={**moved, **described, **raw, "generators": generators},
                 state=self.state,
                 needed=checkpoint.size(self.bundle, moving.optimizer, averaged=bool(raw)),
             )
@@ -288,7 +309,7 @@ class Run:
         """The metrics on the fixed sample of the validation split, then the loss; empty without such a split."""
         if self.splits.validation is None or not len(self.splits.validation):
             return {}
-        with self._averaged():
+        with self._averaged(), self.assembled():
             return validation.evaluate(self)
 
     def end(self, error: BaseException | None) -> None:
@@ -305,9 +326,9 @@ class Run:
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         return self.average.shown() if self.average is not None else contextlib.nullcontext()
 
-    def _write_model(self, folder: Path) -> None:
+    def _write_model(self, folder: Path, *, weights: dict[str, torch.Tensor] | None) -> None:
         with self._averaged():
-            save_pretrained(self.bundle, folder)
+            save_pretrained(self.bundle, folder, weights=weights)
         write_settings(self.recipe, folder)
 
     def _evaluate_and_save(self, moving: Moving) -> None:

@@ -1,0 +1,132 @@
+"""`[backend] fsdp = true`: two processes with a part of the model each do what two whole ones do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from forked import together
+from safetensors.torch import load_file
+
+from voxcli.testing import Project
+from voxcli.testing_models import tiny_ctc, tiny_whisper
+from voxcli.train import checkpoint
+
+TEXTS = ("one", "two three four five six", "seven eight", "nine ten one two", "three")
+
+RECIPE = """
+    name = "r"
+
+    [[data]]
+    type = "manifest"
+    path = "data/manifest.csv"
+
+    [model]
+    type = "{model}"
+    checkpoint = "{model}"
+    {keys}
+
+    [train]
+    max_steps = 4
+    eval_steps = 2
+    save_steps = 2
+    save_total_limit = 10
+    learning_rate = 0.01
+    lr_scheduler_type = "constant"
+    warmup_steps = 0.0
+    max_grad_norm = 0.5
+    per_device_train_batch_size = 1
+    gradient_accumulation_steps = 2
+    logging_steps = 1
+    use_cpu = true
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny models that draw nothing at random."""
+    folder = tmp_path_factory.mktemp("models")
+    still = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
+    tiny_ctc(folder / "ctc", **still, final_dropout=0.0, layerdrop=0.0)
+    tiny_whisper(folder / "whisper", dropout=0.0)
+    return folder
+
+
+@pytest.fixture
+def project(vox_project: Callable[..., Project], models: Path) -> Callable[..., Project]:
+    """A factory: a project with five utterances to train on, so that an epoch's last step has one for one process."""
+
+    def factory(model: str, more: str = "") -> Project:
+        made = vox_project()
+        keys = 'language = "en"' if model == "whisper" else ""
+        made.write({"r.toml": RECIPE.format(model=model, keys=keys) + more})
+        made.speech("data", texts=TEXTS, splits={"train": 5, "validation": 3})
+        shutil.copytree(models / model, made.path / model)
+        return made
+
+    return factory
+
+
+class Left:
+    """What a run left."""
+
+    def __init__(self, project: Project, name: str, step: int = 4) -> None:
+        self.path = project.path / "runs" / name
+        self.checkpoint = self.path / "checkpoints" / f"step-{step:06d}"
+        lines = [json.loads(line) for line in (self.path / "log.jsonl").read_text().splitlines()]
+        self.steps = [(one["loss"], one["grad_norm"]) for one in lines if "loss" in one]
+        self.scores = [one["validation"] for one in lines if "validation" in one]
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        (file,) = self.checkpoint.glob("*model.safetensors")
+        return load_file(file)
+
+    @property
+    def optimizer(self) -> dict[str, Any]:
+        return checkpoint.read_training(self.checkpoint)["optimizer"]
+
+
+def assert_same(one: Left, other: Left) -> None:
+    """Losses, scores, weights and the optimizer's state, to the tolerance of sums in another order."""
+    assert len(one.steps) == len(other.steps) > 0
+    for mine, theirs in zip(one.steps, other.steps, strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-4)
+    for mine, theirs in zip(one.scores, other.scores, strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-3)
+    assert {name: one.shape for name, one in one.weights.items()} == {
+        name: one.shape for name, one in other.weights.items()
+    }
+    for name, weight in one.weights.items():
+        torch.testing.assert_close(other.weights[name], weight, rtol=1e-3, atol=1e-4, msg=name)
+    assert one.optimizer["param_groups"] == other.optimizer["param_groups"]
+    for index, state in one.optimizer["state"].items():
+        for key, value in state.items():
+            torch.testing.assert_close(other.optimizer["state"][index][key], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["ctc", "whisper"])
+def test_parts_learn_what_whole_models_learn(project: Callable[..., Project], model: str) -> None:
+    made = project(model)
+    train = ("train", "r.toml")
+    out, err = together(
+        made,
+        [
+            [*train, 'name="whole"'],
+            [*train, 'name="parts"', "backend.fsdp=true"],
+            [*train, 'name="resumed"', "backend.fsdp=true", "train.max_steps=2"],
+            [*train, 'name="resumed"', "backend.fsdp=true", "--resume"],
+            [*train, 'name="mended"', "backend.fsdp=true", "train.max_steps=2"],
+            [*train, 'name="mended"', "--resume"],
+        ],
+    )
+    assert out.count("exit code 0") == 12, err
+    whole = Left(made, "whole")
+    assert_same(whole, Left(made, "parts"))
+    assert_same(whole, Left(made, "resumed"))
+    assert_same(whole, Left(made, "mended"))
