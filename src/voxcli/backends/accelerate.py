@@ -121,7 +121,9 @@ class Accelerate:
             unscaled = scaler is not None and bool(mean.gradients(parameters))
             if scaler and unscaled:
                 scaler.unscale_(made)
-            norm = mean.finish(parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm, parted=not whole)
+            norm = mean.finish(
+                parameters, factor=gradients.factor(figures), max_norm=train.max_grad_norm, parted=not whole
+            )
             checked = gradients.check(step, figures, norm)
             if checked is None and scaler and unscaled:
                 scaler.update(scaler.get_scale())  # its scale stays, and it may unscale once more

@@ -89,16 +89,17 @@ def finish(
 ) -> torch.Tensor:
     """Multiply the gradients by `factor` (scalar) and clip them to `max_norm` (0 leaves them), in one pass.
 
-    `parted`: every process has its part of them, and the norm is that of the whole. Returns the norm before clipping, scalar, on the gradients' device: nothing waits for the device here.
+    `parted`: every process has its part of them, and the norm is that of the whole. Returns the norm before clipping,
+    scalar, on the gradients' device: nothing waits for the device here.
     """
     present = [local(gradient) for gradient in gradients(parameters)]
     if not present:
         return torch.zeros(())
     norm = torch.nn.utils.get_total_norm(present)
     if parted:
-        norms = norm.new_empty(processes.world())
-        torch.distributed.all_gather_into_tensor(norms, norm.reshape(1))
-        norm = torch.linalg.vector_norm(norms)
+        norms = [torch.empty_like(norm) for _ in range(processes.world())]
+        torch.distributed.all_gather(norms, norm)
+        norm = torch.linalg.vector_norm(torch.stack(norms))
     norm = norm * factor
     multiplier = factor
     if max_norm > 0:

@@ -9,6 +9,7 @@ because each pass waits for all of them.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,8 @@ class Sharding:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import FSDPModule, fully_shard
 
+        # nothing here writes into what a model has returned, and torch's own calls are its own affair
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
         processes.same_weights(model)
         mesh = init_device_mesh(device.type, (processes.world(),))
         for layer in [*layers_of(model, "encoder"), *layers_of(model, "decoder")]:
@@ -138,8 +141,8 @@ class Sharding:
     def stand_ins(self, own: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Batches for the passes that this process makes beside its `own`, so that all make as many.
 
-        At the end of an epoch, and where utterances were set aside, one process may have fewer than another, or none:
-        it takes its last batch again, or one of another process.
+        Where utterances were set aside one process may have fewer than another: it takes its last batch again. One
+        that has none takes a batch of another.
         """
         mine = len(own)
         counts = torch.tensor([mine, -mine], device=self._device)
