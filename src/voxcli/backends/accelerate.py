@@ -74,13 +74,12 @@ class Accelerate:
 
     def check(self, train: Train) -> None:
         """Raise `RecipeError` for an optimizer or scheduler that does not exist, and for what `fsdp` cannot part."""
-        from voxcli.train import optimizer, schedule
+        from voxcli.train import optimizer, schedule, sharding
 
         optimizer.check(train)
         schedule.check(train.lr_scheduler_type)
+        sharding.check_launcher(fsdp=self.fsdp)
         if self.fsdp:
-            from voxcli.train import sharding
-
             sharding.check(train)
 
     def fit(self, run: Run) -> None:

@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from voxcli.train.steps import Step
 
 
+_PARTED = {
+    "fsdp": "this backend writes checkpoints in one process, which would have its part of the weights alone; on "
+    "processors Accelerate parts nothing at all and does not say so",
+    "deepspeed": "it takes its step within the backward pass, before the count of the whole step is known, and keeps "
+    "gradients where no mean can be taken of them",
+    "parallelism_config": "this backend writes checkpoints in one process, which would have its part of the weights "
+    "alone",
+}
+"""Arguments with which a process has a part of the model, and why they are refused."""
+
+
 @config
 class Transformers:
     """transformers' Trainer with exact means."""
@@ -40,7 +51,8 @@ class Transformers:
     torch_compile: bool = False
     """Compile the forward pass. Batches by duration change shape at every step, so it pays on a few lengths only."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Further keys of TrainingArguments, for example { fsdp = true }. Those that [train] has are refused."""
+    """Further keys of TrainingArguments, for example { ddp_timeout = 7200 }. Those that [train] has are refused, and
+    those that part the model over processes (fsdp, deepspeed): the backend accelerate has `fsdp`."""
 
     supports: ClassVar[frozenset[str]] = frozenset(
         {
@@ -89,7 +101,7 @@ class Transformers:
         from transformers import TrainingArguments
 
         from voxcli.errors import RecipeError
-        from voxcli.train import optimizer, schedule
+        from voxcli.train import optimizer, schedule, sharding
 
         schedule.check(train.lr_scheduler_type)
         if self.optim_args and train.optim_args:
@@ -100,11 +112,9 @@ class Transformers:
             if name not in known or name in type(self).supports | {"bf16", "fp16", "output_dir"}:
                 what = "is set in [train]" if name in known else "is no key of TrainingArguments"
                 raise RecipeError(f"backend.arguments.{name} {what}", help="remove it from [backend]")
-            if name in ("fsdp", "deepspeed") and self.arguments[name] and train.ema_decay is not None:
-                raise RecipeError(
-                    f"train.ema_decay: {name} parts the weights over processes, and no average of parts is kept",
-                    help="remove ema_decay; train.average_checkpoints averages what is saved",
-                )
+            if name in _PARTED and self.arguments[name]:
+                raise RecipeError(f"backend.arguments.{name}: {_PARTED[name]}", help=sharding.INSTEAD)
+        sharding.check_launcher(fsdp=False)
 
     def fit(self, run: Run) -> None:
         """Train to the run's end. Raises `TrainingError`, or `KeyboardInterrupt` after a checkpoint."""
@@ -231,12 +241,8 @@ def _trainer(run: Run) -> type[transformers.Trainer]:
             self.update: Update | None = None
             super().__init__(**settings, callbacks=[Told(self)])
             # DistributedDataParallel adds gradients up within the backward pass: no process repeats it alone
-            alone = run.world == 1 and not self.is_deepspeed_enabled
-            # theirs is not even a forward pass of its own
-            repeatable = not self.is_deepspeed_enabled and not self.is_fsdp_enabled
-            self.gradients = Gradients(
-                run, backward=self.accelerator.backward, scaled=self.args.fp16, alone=alone, repeatable=repeatable
-            )
+            alone = run.world == 1
+            self.gradients = Gradients(run, backward=self.accelerator.backward, scaled=self.args.fp16, alone=alone)
             self.begun = time.perf_counter()
 
         def create_optimizer(self, *args: Any, **given: Any) -> Any:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ class Gradients:
             self._before_step(run.bundle, run.state.step, run.total_steps)
         generators, statistics = randomness.capture(), randomness.statistics(model)
         parts = run.shortage.parts(step)
-        stand_ins: list[Mapping[str, Any]] = []
+        stand_ins: list[dict[str, Any]] = []
         if run.sharding is not None:
             given = [(part, tensors) for part in parts if (tensors := self._tensors(step, part))]
             parts = [part for part, _ in given]
@@ -166,7 +166,7 @@ class Gradients:
         figures += torch.cat([torch.stack([loss.detach().float(), count.detach().float()]), values.flatten()])
         return None
 
-    def _stand_in(self, tensors: Mapping[str, Any], bundle: Bundle, autocast: Callable[[], Context]) -> None:
+    def _stand_in(self, tensors: dict[str, Any], bundle: Bundle, autocast: Callable[[], Context]) -> None:
         """A forward and a backward pass that add nothing, for processes that have more parts than this one."""
         run, statistics = self._run, randomness.statistics(bundle.model)
         with randomness.undisturbed():

@@ -14,7 +14,7 @@ from voxcli.recipe.schema import Quantization
 LEFT_OUT = {
     "llm_int8_enable_fp32_cpu_offload": "weights on another device than the rest are not trained through",
     "llm_int8_has_fp16_weight": "keeps the weights in 16 bits: that is train.frozen_dtype",
-    "bnb_4bit_quant_storage": "for sharding over several GPUs (FSDP), which no backend here does",
+    "bnb_4bit_quant_storage": "for sharding over several GPUs (FSDP), which is refused with [quantization]",
 }
 """Keys of BitsAndBytesConfig that are no keys of [quantization], and why."""
 # Output layers are learned. What comes out of feature_projection is changed in place by transformers (padding, masks),

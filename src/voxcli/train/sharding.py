@@ -9,8 +9,9 @@ because each pass waits for all of them.
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,23 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd", "adagrad", "rmsprop")
 """Those that move every element by itself, and so a part of a tensor like the whole."""
+INSTEAD = '[backend] type = "accelerate", fsdp = true parts weights, gradients and optimizer over the processes'
+"""For those who asked for it in another way."""
 _DROPS = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+
+
+_LAUNCHER = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
+"""What `accelerate launch` sets, with --use_fsdp and the like, or by the file of `accelerate config`."""
+
+
+def check_launcher(*, fsdp: bool) -> None:
+    """Raise `RecipeError` where `accelerate launch` asks for what the backend would not do; `fsdp`: it does that."""
+    for variable, name in _LAUNCHER.items():
+        if os.environ.get(variable, "").lower() in ("1", "true", "yes") and not (fsdp and name == "FSDP"):
+            raise RecipeError(
+                f"accelerate launch asks for {name} ({variable}), and this backend takes no configuration of it",
+                help=f"launch without it (`accelerate launch --multi_gpu`, or --nproc); {INSTEAD}",
+            )
 
 
 def check(train: Train) -> None:
@@ -67,7 +84,7 @@ def check_model(recipe: Recipe, model: Any) -> None:
 class Sharding:
     """One model in parts. Every method is called by all processes together."""
 
-    def __init__(self, model: torch.nn.Module, device: torch.device) -> None:
+    def __init__(self, model: Any, device: torch.device) -> None:
         """Part the model, in place: each layer by itself, and the rest of it."""
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -80,7 +97,7 @@ class Sharding:
             fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
         self._device = device
-        self._root: Any = model
+        self._root = model
         self._parts: list[Any] = [module for module in model.modules() if isinstance(module, FSDPModule)]
         for part in self._parts:  # sums: the loop divides them once, by the count of the whole step
             part.set_gradient_divide_factor(1.0)
@@ -138,7 +155,7 @@ class Sharding:
                 known[id(value)] = self.gathered(value.detach())
         return {name: known[id(value)] for name, value in found.items()}
 
-    def stand_ins(self, own: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def stand_ins(self, own: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Batches for the passes that this process makes beside its `own`, so that all make as many.
 
         Where utterances were set aside one process may have fewer than another: it takes its last batch again. One
@@ -160,7 +177,7 @@ class Sharding:
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
     """This process's part of a tensor, sharing its memory; a tensor that is whole is itself."""
-    return tensor.to_local() if _is_part(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
+    return tensor.to_local() if _is_part(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def _is_part(value: Any) -> bool:

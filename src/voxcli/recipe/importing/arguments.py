@@ -93,6 +93,8 @@ TRAINING = _names(
     average_tokens_across_devices use_cache
     """
 )
+PARTING = _names("fsdp fsdp_config deepspeed parallelism_config")
+"""Those of them with which every process has a part of the model."""
 REMOVED = _names(
     """
     group_by_length warmup_ratio evaluation_strategy overwrite_output_dir logging_dir save_safetensors no_cuda

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from voxcli.errors import UsageError
 from voxcli.recipe.importing import classification, ctc, pretraining, seq2seq
-from voxcli.recipe.importing.arguments import REMOVED, SCRIPTS, close, known
+from voxcli.recipe.importing.arguments import PARTING, REMOVED, SCRIPTS, close, known
 from voxcli.recipe.importing.command import read
 from voxcli.recipe.importing.imported import Imported
 from voxcli.recipe.render import toml
@@ -42,6 +42,8 @@ def imported(words: Sequence[str], *, script: str | None = None) -> Imported:
     for name in list(made.untaken()):
         if name in REMOVED:
             made.note("left out", f"--{name}", "removed from transformers 5, and not needed here")
+        elif name in PARTING:
+            made.note("left out", f"--{name}", "[backend] fsdp = true parts a model over processes: docs/train.md")
         else:
             text = 'no key of its own: [backend] type = "transformers", arguments = { … } hands it to the Trainer'
             made.note("left out", f"--{name}", text)
