@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,15 +17,19 @@ import transformers.optimization  # noqa: F401
 from forked import together
 from safetensors.torch import load_file
 
+from voxcli.errors import RecipeError
+from voxcli.recipe.schema import Quantization
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_ctc, tiny_whisper
 from voxcli.train import checkpoint
+from voxcli.train.sharding import check_model
 
 SET_ASIDE = ("audio/train-001.wav", "audio/train-002.wav", "audio/train-004.wav")  # of five, an epoch of two steps
 ADAPTER = """
     mixed_precision = "bf16"
     frozen_dtype = "bfloat16"
     gradient_checkpointing = true
+    average_checkpoints = 2
 
     [adapter]
     r = 4
@@ -92,6 +97,7 @@ class Left:
         self.checkpoint = self.path / "checkpoints" / f"step-{step:06d}"
         lines = [json.loads(line) for line in (self.path / "log.jsonl").read_text().splitlines()]
         self.steps = [(one["loss"], one["grad_norm"]) for one in lines if "loss" in one]
+        self.average = [one["validation_of_average"] for one in lines if "averaged" in one]
         self.scores = {one["step"]: one["validation"] for one in lines if "validation" in one}
 
     @property
@@ -154,13 +160,15 @@ def test_parts_learn_what_whole_models_learn(project: Callable[..., Project], mo
     assert_same(Left(made, "whole"), Left(made, "parts"))
 
 
-def test_adapter_checkpointing_and_half_precision(project: Callable[..., Project]) -> None:
+def test_adapter_checkpointing_half_precision_and_the_average(project: Callable[..., Project]) -> None:
     made = project("ctc", ADAPTER)
     out, err = together(made, commands(("whole",), ("parts", "backend.fsdp=true")), env=QUICK)
     assert out.count("exit code 0") == 4, err
-    assert_same(Left(made, "whole"), Left(made, "parts"))
-    names = {file.name for file in Left(made, "parts").checkpoint.iterdir()}
-    assert names == {file.name for file in Left(made, "whole").checkpoint.iterdir()}
+    whole, parts = Left(made, "whole"), Left(made, "parts")
+    assert_same(whole, parts)
+    assert {file.name for file in parts.checkpoint.iterdir()} == {file.name for file in whole.checkpoint.iterdir()}
+    (average,) = whole.average
+    assert parts.average == [pytest.approx(average, rel=1e-3)]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +179,49 @@ def test_adapter_checkpointing_and_half_precision(project: Callable[..., Project
         ('train.mixed_precision="fp16"', "its scale of the loss is not known to fsdp"),
     ],
 )
-def test_what_cannot_be_parted_is_refused(project: Callable[..., Project], asked: str, said: str) -> None:
+def test_what_needs_whole_tensors_is_refused(project: Callable[..., Project], asked: str, said: str) -> None:
     refused = project("ctc").run("train", "r.toml", "backend.fsdp=true", asked)
     assert refused.code == 2
     assert said in refused.err
+
+
+def test_models_that_cannot_be_parted_are_refused() -> None:
+    still = SimpleNamespace(config=SimpleNamespace(layerdrop=0.0))
+    check_model(quantization=None, model=still)
+    with pytest.raises(RecipeError, match=r"layerdrop is 0\.1: layers are left out at random") as refused:
+        check_model(quantization=None, model=SimpleNamespace(config=SimpleNamespace(layerdrop=0.1)))
+    assert str(refused.value.help).startswith("model.layerdrop = 0")
+    with pytest.raises(RecipeError, match="quantised weights cannot be parted"):
+        check_model(quantization=Quantization(load_in_8bit=True), model=still)
+
+
+def test_one_process_says_that_it_keeps_the_model_whole(project: Callable[..., Project]) -> None:
+    made = project("ctc")
+    result = made.run("train", "r.toml", "backend.fsdp=true", "train.max_steps=1", "train.eval_steps=1").assert_ok()
+    assert "fsdp has no effect in one process" in result.err
+    assert Left(made, "r", 1).weights
+
+
+@pytest.mark.parametrize("name", ["fsdp", "deepspeed", "parallelism_config"])
+def test_the_trainers_own_ways_are_refused_and_name_ours(project: Callable[..., Project], name: str) -> None:
+    asked = ("backend.type=transformers", f"backend.arguments={{{name}={{a=1}}}}")
+    refused = project("ctc").run("train", "r.toml", *asked)
+    assert refused.code == 2
+    assert f"backend.arguments.{name}: " in refused.err
+    assert '[backend] type = "accelerate", fsdp = true parts weights' in refused.err
+
+
+@pytest.mark.parametrize(("backend", "fsdp"), [("accelerate", False), ("accelerate", True), ("transformers", False)])
+def test_accelerate_launch_may_not_ask_for_it_in_silence(
+    project: Callable[..., Project], backend: str, fsdp: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = project("ctc")
+    more = ("backend.fsdp=true",) if fsdp else ()
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    asked = made.run("train", "r.toml", f"backend.type={backend}", *more, "--dry-run")
+    assert ("accelerate launch asks for FSDP" in asked.err) is not fsdp
+    assert asked.code == (0 if fsdp else 2)
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    asked = made.run("train", "r.toml", f"backend.type={backend}", *more, "--dry-run")
+    assert asked.code == 2
+    assert "DeepSpeed" in asked.err or not fsdp

@@ -204,7 +204,7 @@ class Run:
         if self.world == 1:
             self.progress.say("fsdp has no effect in one process: `--nproc 2` starts two")
             return
-        check_model(self.recipe, self.bundle.model)
+        check_model(quantization=self.recipe.quantization, model=self.bundle.model)
         self.sharding = Sharding(self.bundle.model, self.device)
 
     def assembled(self) -> contextlib.AbstractContextManager[None]:

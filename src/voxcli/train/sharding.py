@@ -22,8 +22,7 @@ from voxcli.tasks.wrapped import unwrapped
 from voxcli.train import processes
 
 if TYPE_CHECKING:
-    from voxcli.recipe.resolve import Recipe
-    from voxcli.recipe.schema import Train
+    from voxcli.recipe.schema import Quantization, Train
 
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "sgd", "adagrad", "rmsprop")
 """Those that move every element by itself, and so a part of a tensor like the whole."""
@@ -65,9 +64,9 @@ def check(train: Train) -> None:
         )
 
 
-def check_model(recipe: Recipe, model: Any) -> None:
+def check_model(*, quantization: Quantization | None, model: Any) -> None:
     """Raise `RecipeError` for a model that cannot be parted, or whose passes differ between processes."""
-    if recipe.quantization is not None:
+    if quantization is not None:
         raise RecipeError(
             "[quantization]: quantised weights cannot be parted over processes",
             help='remove [quantization] (train.frozen_dtype = "bfloat16" halves what is frozen), or fsdp',
@@ -104,6 +103,7 @@ class Sharding:
             part.set_force_sum_reduction_for_comms(True)  # Gloo has no other
         # a parameter that one process does not use (masks that hide nothing) has no gradient there
         self._root.set_reduce_scatter_unused_params(True)
+        model.register_load_state_dict_pre_hook(_take_parts)
         # else the first layer of a decoding, which does not begin at the root, would take itself for it
         self._root._get_fsdp_state()._lazy_init()
 
@@ -182,6 +182,12 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
 
 def _is_part(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and hasattr(value, "to_local")  # torch.distributed.tensor.DTensor
+
+
+def _take_parts(model: Any, state: dict[str, Any], *_: Any) -> None:
+    """Before a model takes whole tensors: each becomes what this process has of it, in place."""
+    own = dict(model.named_parameters(remove_duplicate=False))
+    state.update({name: _like(value, own[name]) for name, value in state.items() if name in own})
 
 
 def _like(value: Any, parameter: Any) -> Any:
