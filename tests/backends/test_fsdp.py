@@ -136,15 +136,18 @@ def commands(*given: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [("train", "r.toml", "--no-doctor", f'name="{name}"', *more) for name, *more in given]
 
 
-@pytest.mark.parametrize("model", ["ctc", "whisper"])
-def test_parts_learn_what_whole_models_learn(project: Callable[..., Project], model: str) -> None:
-    made = project(model)
+def assert_same_average(one: Left, other: Left) -> None:
+    """The checkpoints of both were averaged, with the same scores."""
+    (average,) = one.average
+    assert other.average == [pytest.approx(average, rel=1e-3)]
+
+
+def test_parts_learn_what_whole_models_learn(project: Callable[..., Project]) -> None:
+    made = project("ctc")
     parts, half = "backend.fsdp=true", "train.max_steps=2"
     out, err = together(made, commands(("whole", half), ("parts", parts, half)), env=QUICK)
     assert out.count("exit code 0") == 4, err
     assert_same(Left(made, "whole", 2), Left(made, "parts", 2))
-    if model == "whisper":
-        return
     # from here on most batches are empty, and the other process has to be kept company
     for name in ("whole", "parts"):
         path = Left(made, name, 2).checkpoint / "training_state/state.json"
@@ -160,6 +163,17 @@ def test_parts_learn_what_whole_models_learn(project: Callable[..., Project], mo
     assert_same(Left(made, "whole"), Left(made, "parts"))
 
 
+def test_whisper_decodes_and_its_checkpoints_are_averaged(project: Callable[..., Project]) -> None:
+    made = project("whisper", "    average_checkpoints = 2\n")
+    often = ("train.max_steps=2", "train.eval_steps=1", "train.save_steps=1")
+    out, err = together(made, commands(("whole", *often), ("parts", "backend.fsdp=true", *often)), env=QUICK)
+    assert out.count("exit code 0") == 4, err
+    whole, parts = Left(made, "whole", 2), Left(made, "parts", 2)
+    assert len(whole.scores) == 2
+    assert_same(whole, parts)
+    assert_same_average(whole, parts)
+
+
 def test_adapter_checkpointing_half_precision_and_the_average(project: Callable[..., Project]) -> None:
     made = project("ctc", ADAPTER)
     out, err = together(made, commands(("whole",), ("parts", "backend.fsdp=true")), env=QUICK)
@@ -167,8 +181,7 @@ def test_adapter_checkpointing_half_precision_and_the_average(project: Callable[
     whole, parts = Left(made, "whole"), Left(made, "parts")
     assert_same(whole, parts)
     assert {file.name for file in parts.checkpoint.iterdir()} == {file.name for file in whole.checkpoint.iterdir()}
-    (average,) = whole.average
-    assert parts.average == [pytest.approx(average, rel=1e-3)]
+    assert_same_average(whole, parts)
 
 
 @pytest.mark.parametrize(
