@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from voxcli.errors import RecipeError
 from voxcli.recipe.schema import Quantization
 from voxcli.testing import Project
-from voxcli.testing_models import tiny_ctc, tiny_whisper
+from voxcli.testing_models import tiny_ctc, tiny_pretraining, tiny_whisper
 from voxcli.train import checkpoint
 from voxcli.train.sharding import check_model
 
@@ -66,11 +66,12 @@ RECIPE = """
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny models that draw nothing at random."""
+    """Tiny models; those that write text draw nothing at random."""
     folder = tmp_path_factory.mktemp("models")
     still = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
     tiny_ctc(folder / "ctc", **still, final_dropout=0.0, layerdrop=0.0)
     tiny_whisper(folder / "whisper", dropout=0.0)
+    tiny_pretraining(folder / "pretraining")
     return folder
 
 
@@ -172,6 +173,15 @@ def test_whisper_decodes_and_its_checkpoints_are_averaged(project: Callable[...,
     assert len(whole.scores) == 2
     assert_same(whole, parts)
     assert_same_average(whole, parts)
+
+
+def test_a_loss_that_has_to_know_of_the_whole_step(project: Callable[..., Project]) -> None:
+    made = project("pretraining")
+    made.speech("data", texts=[3 * text for text in TEXTS], splits={"train": 5, "validation": 3})
+    once = ("train.max_steps=2", "train.optim=rmsprop")
+    out, err = together(made, commands(("whole", *once), ("parts", "backend.fsdp=true", *once)), env=QUICK)
+    assert out.count("exit code 0") == 4, err
+    assert_same(Left(made, "whole", 2), Left(made, "parts", 2))
 
 
 def test_adapter_checkpointing_half_precision_and_the_average(project: Callable[..., Project]) -> None:
