@@ -7,8 +7,9 @@ KIND is ctc or seq2seq (Whisper). All sides begin from one checkpoint, hear the 
 clips at the same rates, in float32, and see the same texts; the reference is benchmarks/reference_pipeline.py, with
 batches of random clips or (grouped) of similar length. Each is a process of its own. "command" is the time from the
 start of the process until the trained checkpoint is written, imports and features included, evaluation left out; "step"
-the median of the steps; "memory" the peak resident set; "disk" what was written beside the checkpoint. Both checkpoints
-are scored by `vox evaluate` on the test split, a Whisper in each context.
+the median of the steps; "memory" the peak resident set; "disk" what was written beside the checkpoint. Plugins that are
+installed beside voxcli are left out. Both checkpoints are scored by `vox evaluate` on the test split, a Whisper in each
+context.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _vox(name: str, given: argparse.Namespace, data: Path, at: Path) -> dict[str
     kind = "ctc" if given.kind == "ctc" else "whisper"
     values = vars(given) | {"data": data, "keys": keys, "type": kind, "warmup": given.steps // 10}
     (at / "recipe.toml").write_text(RECIPE.format(**values), encoding="utf-8")
-    environment = {"VOX_CACHE": str(at / "cache")}
+    environment = {"VOX_CACHE": str(at / "cache"), "VOX_DISABLE_PLUGINS": "all"}
     command = [sys.executable, "-m", "voxcli", "train", str(at / "recipe.toml"), "--run-dir", str(at / "run"), "--json"]
     made = _measured(command, given, environment)
     log = [json.loads(line) for line in (at / "run/log.jsonl").read_text().splitlines()]
