@@ -84,6 +84,18 @@ def told(script: str) -> list[str]:
     return done.stdout.split()
 
 
+def test_a_library_that_does_not_load_is_left_to_whoever_needs_it(tmp_path):
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')")
+    script = f"""
+import gc, sys
+sys.path.insert(0, {str(tmp_path)!r})
+from voxcli.cli import imports
+imports.libraries()
+print(gc.isenabled(), "torch" in sys.modules)
+"""
+    assert told(script) == ["True", "False"]
+
+
 def test_the_libraries_are_imported_without_looking_for_garbage():
     script = """
 import gc

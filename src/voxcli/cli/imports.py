@@ -24,8 +24,8 @@ def libraries() -> None:
     try:
         for name in LIBRARIES:
             importlib.import_module(name)
-    except ImportError:
-        return  # whoever needs it says what is wrong
+    except Exception:  # a build that does not fit this machine raises anything: whoever needs it says what is wrong
+        return
     finally:
         gc.freeze()
         if was_on:
