@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voxcli.api import Decoding
 from voxcli.memory.worst import evaluation
 from voxcli.testing import Project
 from voxcli.testing_models import tiny_whisper
@@ -49,11 +50,20 @@ def test_a_clip_that_is_padded_to_a_window_counts_as_the_window(
         sizes.extend(len(batch) for batch in batches)
         return loss(table, batches, **settings)
 
+    decodings: list[Decoding] = []
+    predict = validation.predict
+
+    def asked(*given: Any, decoding: Decoding, **settings: Any) -> Any:
+        decodings.append(decoding)
+        return predict(*given, decoding=decoding, **settings)
+
     monkeypatch.setattr(validation, "Loader", recorded)
+    monkeypatch.setattr(validation, "predict", asked)
     project.run("train", "r.toml").assert_ok()
     window = 3.0  # s, of the tiny model
     assert sum(sizes) == 9
     assert max(sizes) == int(6.5 / window)
+    assert [(one.stop_repeats, one.max_new_tokens) for one in decodings] == [(True, 4)]  # texts in circles end early
 
 
 def test_a_plan_counts_the_same_batches() -> None:
