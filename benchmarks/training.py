@@ -1,13 +1,14 @@
 """From the command to a trained checkpoint: vox against the pipeline of transformers' example scripts.
 
 python benchmarks/training.py KIND --model MODEL --data manifest.csv [--steps 60] [--clips 8] [--rounds 1]
-    [--systems vox,random,grouped] [--language bg] [--longest 10] [--lowercase] [--contexts merged,window]
+    [--systems vox-duration,vox,random,grouped] [--language bg] [--longest 10] [--lowercase] [--contexts merged,window]
 
 KIND is ctc or seq2seq (Whisper). All sides begin from one checkpoint, hear the same clips in as many steps of as many
 clips at the same rates, in float32, and see the same texts; the reference is benchmarks/reference_pipeline.py, with
-batches of random clips or (grouped) of similar length. Each is a process of its own. "command" is the time from the
+batches of random clips or (grouped) of similar length; vox-duration has batches of so many seconds as that many clips
+last on average, as `batch_duration` has them. Each is a process of its own. "command" is the time from the
 start of the process until the trained checkpoint is written, imports and features included, evaluation left out; "step"
-the median of the steps; "memory" the peak resident set; "disk" what was written beside the checkpoint. Plugins that are
+the mean of the steps; "memory" the peak resident set; "disk" what was written beside the checkpoint. Plugins that are
 installed beside voxcli are left out. Both checkpoints are scored by `vox evaluate` on the test split, a Whisper in each
 context.
 """
@@ -46,7 +47,7 @@ checkpoint = "{model}"
 
 [train]
 max_steps = {steps}
-per_device_train_batch_size = {clips}
+{batching}
 learning_rate = {learning_rate}
 warmup_steps = {warmup}
 lr_scheduler_type = "linear"
@@ -82,7 +83,7 @@ def main() -> None:
             for name in runs:
                 at = folder / f"{name}-{number}"
                 at.mkdir()
-                runs[name].append((_vox if name == "vox" else _reference)(name, given, folder, at))
+                runs[name].append((_vox if name.startswith("vox") else _reference)(name, given, folder, at))
                 shutil.rmtree(at)
     _show(given, runs)
 
@@ -112,7 +113,12 @@ def _vox(name: str, given: argparse.Namespace, data: Path, at: Path) -> dict[str
     if given.language and given.kind == "seq2seq":
         keys += f'\nlanguage = "{given.language}"'
     kind = "ctc" if given.kind == "ctc" else "whisper"
-    values = vars(given) | {"data": data, "keys": keys, "type": kind, "warmup": given.steps // 10}
+    batching = f"per_device_train_batch_size = {given.clips}"
+    if name == "vox-duration":
+        with (data / "train.csv").open(encoding="utf-8", newline="") as file:
+            durations = [float(row["duration"]) for row in csv.DictReader(file)]
+        batching = f"batch_duration = {given.clips * statistics.mean(durations):.1f}"
+    values = vars(given) | {"data": data, "keys": keys, "type": kind, "batching": batching, "warmup": given.steps // 10}
     (at / "recipe.toml").write_text(RECIPE.format(**values), encoding="utf-8")
     environment = {"VOX_CACHE": str(at / "cache"), "VOX_DISABLE_PLUGINS": "all"}
     command = [sys.executable, "-m", "voxcli", "train", str(at / "recipe.toml"), "--run-dir", str(at / "run"), "--json"]
@@ -125,7 +131,7 @@ def _vox(name: str, given: argparse.Namespace, data: Path, at: Path) -> dict[str
     checkpoint = (at / "run/best").resolve()
     return made | {
         "command": made["wall"] - evaluated,
-        "step": statistics.median(steps),
+        "step": statistics.mean(steps),
         "training": sum(steps),
         "waited": sum(waited) / sum(steps),
         "padding": padding,

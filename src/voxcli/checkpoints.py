@@ -144,12 +144,16 @@ def merged_encoder(folder: Path, *, device: str = "cpu") -> Callable[[np.ndarray
     return MergedEncoder.open(folder, device=device) if (folder / FILE).is_file() else None
 
 
-def pack(durations: Sequence[float], batch_duration: float, *, shortest: float = 0.0) -> list[list[int]]:
+def pack(
+    durations: Sequence[float], batch_duration: float, *, shortest: float = 0.0, most: int | None = None
+) -> list[list[int]]:
     """Clips of these durations (s) -> indices, longest first, in the batches of voxcli's own engine.
 
-    At most `batch_duration` s with padding; `shortest` is what the model pads every clip to at least, s. What shares a
-    batch is padded to its longest: with a clip context another batch might bring another text.
+    At most `batch_duration` s with padding; `shortest` is what the model pads every clip to at least, s; `most` clips,
+    where that is less than the engine's own limit. What shares a batch is padded to its longest: with a clip context
+    another batch might bring another text.
     """
     from voxcli.engines import batching
 
-    return batching.pack(durations, batch_duration, shortest=shortest)
+    limit = batching.MAX_CLIPS if most is None else min(most, batching.MAX_CLIPS)
+    return batching.pack(durations, batch_duration, shortest=shortest, most=limit)

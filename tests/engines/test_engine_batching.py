@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from voxcli.api import Bundle, Limits
+from voxcli.checkpoints import pack as public
 from voxcli.engines.batching import MAX_CLIPS, fits, inference, long_enough, pack
 from voxcli.errors import ModelError
 
@@ -40,6 +41,8 @@ def test_a_model_that_pads_every_clip_to_its_window() -> None:
 
 def test_very_short_clips_do_not_fill_a_batch_without_end() -> None:
     assert [len(batch) for batch in pack([0.0] * (MAX_CLIPS + 3), 120.0)] == [MAX_CLIPS, 3]
+    assert [len(batch) for batch in pack([0.5] * 10, 120.0, most=4)] == [4, 4, 2]
+    assert [len(batch) for batch in public([0.5] * (MAX_CLIPS + 3), 120.0, most=MAX_CLIPS + 1)] == [MAX_CLIPS, 3]
 
 
 def test_nothing() -> None:

@@ -241,6 +241,24 @@ def test_what_the_model_does_not_have(model: Callable[..., Pair]) -> None:
     assert turkish.transcribe_batch([], TURKISH) == []
 
 
+@pytest.mark.parametrize(("context", "sizes"), [("merged", [8, 2]), ("clip", [10])])
+def test_merged_clips_share_the_decoder_in_small_batches(
+    model: Callable[..., Pair], context: str, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them brings the states of a whole window."""
+    _, there = model(context=context)
+    seen: list[int] = []
+    batch = there._features.batch
+
+    def watched(some: Any) -> Any:
+        seen.append(len(some))
+        return batch(some)
+
+    monkeypatch.setattr(there._features, "batch", watched)
+    assert len(there.transcribe_batch(sounds(*[0.5] * 10), TURKISH)) == 10
+    assert seen == sizes
+
+
 def test_memory_that_does_not_suffice(model: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU's message: three clips are decoded, the one that is too large alone is None."""
     _, there = model(context="clip")

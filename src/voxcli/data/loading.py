@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from voxcli.api import Augmentation, Bundle, Limits, Task
 from voxcli.data.others import OthersOf
 from voxcli.data.preparation import Preparation, Skip
+from voxcli.data.remembered import Remembered
 from voxcli.data.table import Table
 from voxcli.errors import DataError, TrainingError, VoxError
 
@@ -65,6 +66,7 @@ class Loader:
     `limits` are what `task.problem` compares with once a clip is augmented; None takes the model family's where
     anything augments, and asks nothing where nothing does (`load_splits` and `filters.refused` have looked then).
     `padded` says how long the model makes a clip (`batches.padding_of`), for the batches' padded seconds.
+    `remembered`: what earlier epochs have read, for loaders without workers, whose memory ends with them.
     `refill`: a batch that loses all its clips takes the next row of the table that can be used, and says so in
     `skipped`; without it the batch comes out empty, which is what evaluation wants.
 
@@ -86,6 +88,7 @@ class Loader:
         start: int = 0,
         limits: Limits | None = None,
         padded: Callable[[float], float] | None = None,
+        remembered: Remembered | None = None,
         refill: bool = True,
         start_method: str | None = None,
     ) -> None:
@@ -107,6 +110,7 @@ class Loader:
                 epoch,
                 limits,
                 OthersOf(table, sampling_rate) if augment else None,
+                None if num_workers else remembered,
             ),
             refill,
             padded,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from voxcli.api import Augmentation, Bundle, Limits, Others, Task, Utterance
 from voxcli.audio.decode import read_utterance
 from voxcli.augment.segments import moved
+from voxcli.data.remembered import Remembered
 from voxcli.errors import DataError, VoxError
 
 log = logging.getLogger(__name__)
@@ -113,9 +114,21 @@ class Preparation:
     limits: Limits | None
     others: Others | None = None
     """The training split, where an augmentation may mix."""
+    remembered: Remembered | None = None
+    """What earlier epochs have read; None where every epoch reads for itself."""
 
     def item(self, utterance: Utterance) -> tuple[dict[str, Any], float]:
         """The features of an utterance and its duration, s. Raises `Skip` with the reason."""
+        if self.remembered is None or self._differs:
+            return self._item(utterance)
+        return self.remembered.of(utterance.id, lambda: self._item(utterance))
+
+    @property
+    def _differs(self) -> bool:
+        """Whether an utterance becomes another item in another epoch."""
+        return bool(self.augment) or hasattr(self.task, "drawn_features")
+
+    def _item(self, utterance: Utterance) -> tuple[dict[str, Any], float]:
         audio, utterance = self.heard(utterance)
         if why := unusable(audio):
             raise Skip(f"{why} (after augmentation)" if self.augment else why)
@@ -144,6 +157,11 @@ class Preparation:
         return self._augment(self._read(utterance), utterance)
 
     def _read(self, utterance: Utterance) -> NDArray[np.float32]:
+        if self.remembered is None or not self._differs:
+            return self._decoded(utterance)
+        return self.remembered.of(utterance.id, lambda: self._decoded(utterance))
+
+    def _decoded(self, utterance: Utterance) -> NDArray[np.float32]:
         try:
             audio = read_utterance(utterance, self.sampling_rate)
         except VoxError as error:

@@ -21,8 +21,10 @@ LONGEST = 30.0  # s in one piece, where the model has no window of its own: atte
 MAX_CLIPS = 64  # of a batch, however short they are: a decoder's state grows with the clips, not with their length
 
 
-def pack(durations: Sequence[float], batch_duration: float, *, shortest: float = 0.0) -> list[list[int]]:
-    """Indices of clips, longest first, in batches of at most `batch_duration` s with padding.
+def pack(
+    durations: Sequence[float], batch_duration: float, *, shortest: float = 0.0, most: int = MAX_CLIPS
+) -> list[list[int]]:
+    """Indices of clips, longest first, in batches of at most `batch_duration` s with padding and of at most `most`.
 
     `shortest` is what the model pads every clip to at least, s. A clip longer than `batch_duration` is its own batch.
     The longest come first: what does not fit the memory is known at once.
@@ -32,7 +34,7 @@ def pack(durations: Sequence[float], batch_duration: float, *, shortest: float =
     for index in sorted(range(len(durations)), key=lambda index: -durations[index]):
         if room <= 0:
             longest = max(durations[index], shortest, 1e-3)
-            room = max(1, min(int(batch_duration / longest), MAX_CLIPS))
+            room = max(1, min(int(batch_duration / longest), most))
             batches.append([])
         batches[-1].append(index)
         room -= 1

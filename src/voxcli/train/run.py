@@ -21,6 +21,7 @@ from voxcli.api import Bundle, Limits, Task
 from voxcli.data.batches import DurationBatches, padding_of
 from voxcli.data.corpus import Splits
 from voxcli.data.loading import Batch, Loader
+from voxcli.data.remembered import Remembered
 from voxcli.data.table import Table
 from voxcli.data.windows import is_live
 from voxcli.memory.watch import Watch
@@ -110,6 +111,8 @@ class Run:
     """The average of the weights, by which the run is evaluated and saved; None where none is asked for."""
     stream: Stream | None = field(default=None, init=False, repr=False)
     """The windows of streamed data, each of which is an epoch; None where the training split is listed."""
+    _remembered: Remembered | None = field(default=None, init=False, repr=False)
+    """What the epochs before have read; None where no epoch comes back to it."""
     _set_aside: set[str] = field(default_factory=set, repr=False)
     _batches: tuple[int, list[np.ndarray]] | None = field(default=None, repr=False)
 
@@ -121,6 +124,9 @@ class Run:
         self.step_log = StepLog(self)
         if is_live(self.recipe.data):
             self.stream = stream_of(self)
+        elif self.total_steps > self.length.steps_per_epoch:
+            seconds = float(self.splits.train.durations.sum())
+            self._remembered = Remembered.worth(seconds, self.limits.sampling_rate)
 
     @property
     def total_steps(self) -> int:
@@ -167,6 +173,7 @@ class Run:
             epoch=epoch,
             limits=self.limits if self.recipe.augment else None,
             padded=padding_of(self.bundle.family, self.limits),
+            remembered=self._remembered,
             **given,
         )
 

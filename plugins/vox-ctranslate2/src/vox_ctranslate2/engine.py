@@ -38,6 +38,11 @@ FALLBACK: dict[str, Any] = {
 }
 
 
+WINDOWS_AT_ONCE = 8
+"""Clips with merged silence that the decoder takes together on a processor: each brings the keys and values of a whole
+window in every layer, and more of them were slower, not faster (docs/performance.md)."""
+
+
 @config
 class Options:
     """What `--engine-option KEY=VALUE` sets."""
@@ -208,7 +213,9 @@ class CTranslate2Engine:
             mels = self._features.batch([clips[index] for index in members])
             return self._hearing.transcripts(mels, [durations[index] for index in members], decoding, language)
 
-        for members in pack(durations, self._batch_duration, shortest=self._features.shortest):
+        heavy = self._hearing.encoder is not None and self._hearing.whisper.model.device == "cpu"
+        most = WINDOWS_AT_ONCE if heavy else None
+        for members in pack(durations, self._batch_duration, shortest=self._features.shortest, most=most):
             done.update(zip(members, _halving(decode, members), strict=True))
         return [done[index] for index in range(len(clips))]
 
