@@ -31,6 +31,7 @@ class CTCTask:
 
     metrics: ClassVar[tuple[str, ...]] = ("wer", "cer")
     trained_with_adapter: ClassVar[tuple[str, ...]] = ("lm_head", "ctc_head")
+    shares_batches: ClassVar[bool] = True
 
     def features(self, utterance: Utterance, audio: np.ndarray, bundle: Bundle) -> dict[str, Any]:
         """Audio (N,) -> the model's input without padding, its frames, and the label where there is a transcript.
