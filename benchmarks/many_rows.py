@@ -74,12 +74,16 @@ def _start(path: Path, step: int) -> None:
     """Prepare the run of a recipe, stand at a step, take the next batch."""
     import resource
 
+    from voxcli.cli import imports
     from voxcli.recipe.resolve import resolve
+
+    recipe = resolve(str(path))
+    imports.libraries()  # as `vox train` does
     from voxcli.train.prepare import prepare
     from voxcli.train.steps import steps
 
     with tempfile.TemporaryDirectory(dir=path.parent) as place:
-        run = prepare(resolve(str(path)), folder=Path(place) / "run")
+        run = prepare(recipe, folder=Path(place) / "run")
         count = len(run.batches(0))
         run.state.step, (run.state.epoch, run.state.position) = step, divmod(step, count)
         run._batches = None

@@ -102,6 +102,10 @@ class Task(Protocol):
     `overview(bundle, batch) -> (values,)`, float32, without gradient: their sum over all batches and processes of a
     step is there as `batch["overview"]` when the step's losses are asked for, unless one batch is all of it.
 
+    `shares_batches = True`: `predict` makes of a batch whose items have their references what it makes of the same
+    batch without them. Evaluations during training then read each clip once, for the loss and for the prediction, and
+    ask the model's encoder once.
+
     `groups_by_length = False`: batches hold clips of any length unless the recipe asks otherwise.
 
     A task that classifies has `learns: ClassVar[str] = "label"`: utterances without a label are left out; and

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from voxcli.augment.speed import Speed
+from voxcli.data import cutting
 from voxcli.data.batches import MAX_PADDING, DurationBatches, by_duration, lengthened, padding_share
 from voxcli.errors import DataError
 
@@ -13,6 +16,26 @@ from voxcli.errors import DataError
 def speech(count, seed=0):
     """Durations as speech corpora have them: many short, few long."""
     return np.random.default_rng(seed).gamma(2.5, 1.5, count).clip(0.4, 40.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("sorted_first", [True, False])
+@pytest.mark.parametrize("budget", [float("inf"), 300.0, 5.0, 0.3])
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_a_batch_takes_what_the_budget_takes(sorted_first, budget, most, monkeypatch):
+    """Clip after clip, whatever the longest of them is, and wherever a block of clips ends."""
+    monkeypatch.setattr(cutting, "_LISTED", 64)
+    for seed in range(20):
+        durations = speech(seed * 17, seed).astype(np.float64)
+        if sorted_first:
+            durations = np.sort(durations) * np.exp(np.random.default_rng(seed).uniform(-0.02, 0.02, len(durations)))
+        cuts, first = cutting.fill(durations, budget, most, first=0.7).tolist(), True
+        assert (cuts[0], cuts[-1]) == (0, len(durations))
+        for begin, end in itertools.pairwise(cuts):
+            limit, first = budget * (0.7 if first else 1.0) + cutting.SLACK, False
+            assert end - begin == 1 or (end - begin) * durations[begin:end].max() <= limit
+            assert end - begin <= most
+            more = durations[begin : end + 1]
+            assert end == len(durations) or len(more) > most or len(more) * more.max() > limit
 
 
 def seconds(durations, batches):

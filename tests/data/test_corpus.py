@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from voxcli.api import Limits, Utterance
-from voxcli.data import holdout
+from voxcli.data import holdout, kept
 from voxcli.data.corpus import load_splits
 from voxcli.data.filters import refused
 from voxcli.errors import DataError
@@ -327,7 +327,7 @@ def test_texts_that_text_rules_leave_alone_are_not_copied(say):
 def test_the_texts_of_a_large_table_are_compared_once(say, monkeypatch):
     data = Given(train=phrases(say, 4), validation=phrases(say, 2))
     expected = load_splits([data]).findings
-    monkeypatch.setattr(holdout, "KEPT", 2)
+    monkeypatch.setattr(kept, "LARGE", 2)
     assert load_splits([data]).findings == expected != []
     monkeypatch.setattr(holdout, "keys", None)  # nothing is looked at again
     assert load_splits([data]).findings == expected

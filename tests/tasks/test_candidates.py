@@ -16,6 +16,7 @@ from voxcli.data.filters import refused
 from voxcli.data.table import Table
 from voxcli.models.ctc import CTC
 from voxcli.models.whisper import Whisper
+from voxcli.tasks import bounds
 from voxcli.tasks.bounds import by_byte, by_character, most_tokens
 from voxcli.tasks.ctc import CTCTask
 from voxcli.tasks.seq2seq import Seq2Seq
@@ -94,3 +95,27 @@ def test_what_is_not_known_of_a_tokenizer_is_not_assumed(whisper_folder: Path, c
     bound = most_tokens(texts, Other())
     for most, text in zip(bound.tolist(), texts.to_pylist(), strict=True):
         assert most == (len(text or "") + (text is not None) if (text or "").isascii() else 1 << 40) or text is None
+
+
+def test_only_labels_that_may_be_too_long_are_read(
+    table: Table, wav2vec2_folder: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million rows: the bytes of a text are known without reading it."""
+    family = CTC(checkpoint=str(wav2vec2_folder))
+    bundle = family.build(corpus)
+    read: list[int] = []
+    exact = bounds.most_frames_needed
+
+    def counted(texts: Any, tokenizer: Any) -> np.ndarray:
+        read.append(len(texts))
+        return exact(texts, tokenizer)
+
+    monkeypatch.setattr(bounds, "most_frames_needed", counted)
+    frames = np.asarray([2 * len((text or "").encode()) for text in table.texts], np.int64)
+    assert not bounds.too_long(table.texts, bundle.processor.tokenizer, frames).any()
+    assert read == [0]
+    frames = np.full(len(table), 60, np.int64)
+    found = bounds.too_long(table.texts, bundle.processor.tokenizer, frames)
+    assert list(found) == list(exact(table.texts.array, bundle.processor.tokenizer) > frames)
+    assert read == [0, sum(len((text or "").encode()) > 30 for text in table.texts)]
+    assert 0 < found.sum() < read[1] < len(table)

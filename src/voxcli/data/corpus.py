@@ -14,22 +14,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxcli.api import SPLITS, Corpus, Dataset, Finding, Limits, Split
-from voxcli.data import windows
-from voxcli.data.exclude import read_exclude
+from voxcli.data import known_splits, windows
 from voxcli.data.filters import Check, Drop, apply, checks_of, excluded_of_split
 from voxcli.data.holdout import Hashes, divide, quick_hashes, speaker_hashes, text_hashes
 from voxcli.data.index import index
-from voxcli.data.lengths import Change, lengths_of
+from voxcli.data.lengths import Change, Lengths, lengths_of
 from voxcli.data.overlap import overlaps
+from voxcli.data.remarks import few_texts, not_found, nothing_left
 from voxcli.data.strata import label_places
 from voxcli.data.strings import characters, different
 from voxcli.data.table import Table, join
-from voxcli.errors import DataError
 from voxcli.progress import NULL, Progress
 from voxcli.recipe.schema import Filter, Holdout, TextRules
 from voxcli.text.normalize import normalizer
 from voxcli.text.vocabulary import outside
 
+MADE: tuple[Split, ...] = ("validation", "test")
+"""Splits that `[holdout]` can make."""
 _FEW_TEXTS = 5  # a share of fewer measures those sentences, not the model
 _PROBLEMS = 10_000  # utterances that are named one by one; beyond, the data set as a whole is wrong
 
@@ -96,18 +97,47 @@ def load_splits(
     Which utterances a holdout takes does not depend on `splits`. `listed`: what `list_split` has returned for some of
     them, so that they are not read again. Raises `DataError` where a source or the `exclude` file cannot be read, and
     where "train" is asked for and nothing is left of it.
+
+    What has been found in large indexes is kept, and found again (`voxcli.data.known_splits`).
     """
-    rules, shares = text or TextRules(), holdout or Holdout()
-    checks = checks_of(
-        filter or Filter(), limits=limits, transcripts=transcripts, labels=labels, unicode_form=rules.unicode_form
-    )
-    lengths = lengths_of(filter or Filter(), limits, texts=transcripts, text=rules)
-    reader = _Reader(datasets, rules, lengths.before(checks), progress, listed or {})
+    filter, rules, shares = filter or Filter(), text or TextRules(), holdout or Holdout()
+    reader = _Reader(datasets, rules, progress, listed or {})
+    for split in splits:
+        reader.whole(split)
+    made = tuple(name for name in MADE if getattr(shares, name) > 0 and not reader.exists(name))
+    if set(made) & set(splits):
+        reader.whole("train")
+    size = limits and (limits.min_duration, limits.max_duration)
+    asked = (filter, rules, shares, made, size, tuple(splits), transcripts, labels, tuple(cut))
+    name = known_splits.name_of(reader.read, *asked, exclude=filter.exclude)
+    known = None if name is None else known_splits.read(name, reader.read)
+    if known is not None:
+        empty = join([], normalize=str)
+        return Splits(**{"train": empty, "validation": empty, "test": empty, **known})
+    checks = checks_of(filter, limits=limits, transcripts=transcripts, labels=labels, unicode_form=rules.unicode_form)
+    lengths = lengths_of(filter, limits, texts=transcripts, text=rules)
+    reader.checks = lengths.before(checks)
+    found = _divided(reader, filter, shares, made, lengths, splits=splits, labels=labels, cut=cut, progress=progress)
+    if name is not None:
+        known_splits.write(name, found, reader.read)
+    return found
+
+
+def _divided(
+    reader: _Reader,
+    filter: Filter,
+    shares: Holdout,
+    made: Sequence[Split],
+    lengths: Lengths,
+    *,
+    splits: Sequence[Split],
+    labels: bool,
+    cut: Sequence[Split],
+    progress: Progress,
+) -> Splits:
+    """What is left of the splits that a reader has read; `made` are those that `[holdout]` makes."""
     tables = {name: reader.table(name) for name in splits}
     hashes: dict[Split, Hashes] = {}
-    made: list[Split] = [
-        name for name in ("validation", "test") if getattr(shares, name) > 0 and not reader.exists(name)
-    ]
     if made and ("train" in splits or set(made) & set(splits)):
         whole = tables["train"] if "train" in tables else reader.table("train")
         said = label_places(whole) if labels else text_hashes(whole, progress=progress)
@@ -118,9 +148,9 @@ def load_splits(
             if name in splits:
                 tables[name], hashes[name] = whole.select(chosen), said[chosen]
             if name != "train" and len(whole) and not labels and (texts := different(said[chosen])) < _FEW_TEXTS:
-                reader.findings.append(_few_texts(name, texts, int(chosen.sum()), len(whole)))
+                reader.findings.append(few_texts(name, texts, int(chosen.sum()), len(whole)))
     for name in splits:
-        tables[name], gone = apply(tables[name], name, excluded_of_split(filter or Filter(), name))
+        tables[name], gone = apply(tables[name], name, excluded_of_split(filter, name))
         if gone:
             reader.drops += gone
             hashes.pop(name, None)
@@ -133,14 +163,14 @@ def load_splits(
             if changed or gone:
                 hashes.pop(name, None)
     if "train" in splits and not len(tables["train"]):
-        raise _nothing_left(reader.drops)
+        raise nothing_left(reader.drops)
     filled = [name for name in SPLITS if len(tables.get(name, ()))]
     if len(filled) > 1 and not labels:  # a class is said again and again
         hashed = text_hashes if hashes else quick_hashes
         hashes |= {name: hashed(tables[name], progress=progress) for name in filled if name not in hashes}
         reader.findings += overlaps(tables, hashes)
-    if filter is not None and filter.exclude and set(splits) == set(SPLITS):
-        reader.findings += reader.not_found(filter.exclude)
+    if filter.exclude and set(splits) == set(SPLITS):
+        reader.findings += not_found(filter.exclude, reader.drops)
     empty = join([], normalize=str)
     corpus = _corpus(tables.get("train", empty))
     pa.default_memory_pool().release_unused()  # what texts were compared in
@@ -177,13 +207,14 @@ class _Reader:
         self,
         datasets: Sequence[Dataset],
         rules: TextRules,
-        checks: list[Check],
         progress: Progress,
         listed: Mapping[Split, Table],
     ) -> None:
-        self._datasets, self._rules, self._checks, self._progress = datasets, rules, checks, progress
-        self._listed = listed
-        self._exists: dict[Split, bool] = {}
+        self._datasets, self._rules, self._progress, self._listed = datasets, rules, progress, listed
+        self.read: dict[Split, Table] = {}
+        """Every row of the splits that were asked for."""
+        self.checks: list[Check] = []
+        """What leaves rows out of them."""
         self.drops: list[Drop] = []
         self.problems: list[tuple[Split, str, str]] = []
         self.findings: list[Finding] = []
@@ -191,38 +222,30 @@ class _Reader:
 
     def exists(self, split: Split) -> bool:
         """Whether any data set has rows of a split."""
-        if split not in self._exists:
-            self._exists[split] = any(
-                len(index(dataset, split, progress=self._progress))
-                for dataset in self._datasets
-                if _has(dataset, split)
-            )
-        return self._exists[split]
+        if split in self.read:
+            return len(self.read[split]) > 0
+        present = (dataset for dataset in self._datasets if _has(dataset, split))
+        return any(len(index(dataset, split, progress=self._progress)) for dataset in present)
+
+    def whole(self, split: Split) -> Table:
+        """Every row of a split of all data sets."""
+        if split not in self.read:
+            table = self._listed.get(split)
+            if table is None:
+                table = list_split(self._datasets, split, self._rules, progress=self._progress)
+            self.read[split] = table
+        return self.read[split]
 
     def table(self, split: Split) -> Table:
         """A split of all data sets, filtered."""
-        table = self._listed.get(split)
-        if table is None:
-            table = list_split(self._datasets, split, self._rules, progress=self._progress)
-        self._exists[split] = len(table) > 0
-        named = [check for check in self._checks if check.key == "filter.exclude"]
-        table, left_out = apply(table, split, named)
+        named = [check for check in self.checks if check.key == "filter.exclude"]
+        table, left_out = apply(self.whole(split), split, named)
         wrong = table.select(np.asarray(pc.is_valid(table.column("problem").array).to_numpy(), dtype=np.bool_))
         names = zip(wrong.ids[:_PROBLEMS], wrong.column("problem")[:_PROBLEMS], strict=True)
         self.problems += [(split, str(name), str(problem)) for name, problem in names]
-        table, drops = apply(table, split, [check for check in self._checks if check not in named])
+        table, drops = apply(table, split, [check for check in self.checks if check not in named])
         self.drops += [*left_out, *drops]
         return table
-
-    def not_found(self, exclude: str) -> list[Finding]:
-        """A warning where ids to exclude stand in no split."""
-        wanted = len(read_exclude(exclude))
-        found = sum(drop.count for drop in self.drops if drop.key == "filter.exclude")
-        if found >= wanted:
-            return []
-        message = f"{wanted - found} of {wanted} ids in [filter] exclude = {exclude!r} stand in no split"
-        help = "ids are those that `vox train RECIPE --dry-run` and the result files show"
-        return [Finding("warning", message, help, path=("filter", "exclude"))]
 
 
 def clock(seconds: float) -> str:
@@ -250,23 +273,3 @@ def _unknown(tables: dict[Split, Table], corpus: Corpus) -> dict[Split, dict[str
         if name in tables and (unknown := outside(corpus.characters, characters(tables[name].texts.array))):
             found[name] = unknown
     return found
-
-
-def _few_texts(name: str, texts: int, utterances: int, whole: int) -> Finding:
-    noun = "different text" if texts == 1 else "different texts"
-    return Finding(
-        "warning",
-        f"[holdout] {name} took {utterances} of {whole} utterances with {texts} {noun}",
-        "equal texts stay together, so few texts make a poor share; give the data a split of their own",
-        path=("holdout", name),
-    )
-
-
-def _nothing_left(drops: list[Drop]) -> DataError:
-    gone = [drop for drop in drops if drop.split == "train"]
-    if not gone:
-        return DataError("the training split is empty: no data set has utterances for it", help="check [[data]]")
-    return DataError(
-        "nothing is left of the training split",
-        help="; ".join(f"{drop.count} left out, {drop.reason} (for example {drop.examples[0]})" for drop in gone),
-    )

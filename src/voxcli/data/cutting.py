@@ -8,6 +8,8 @@ that keeps the share (bisection; the path costs milliseconds).
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ Cuts = NDArray[np.int64]
 """Batch k holds the positions cuts[k] to cuts[k + 1] - 1; the first entry is 0, the last is the number of clips."""
 
 SLACK = 1e-6  # s; sums of float32 durations must not push a full batch over its budget
+_LISTED = 1 << 16  # clips that are Python numbers at a time
 _BLOCKS = 1500  # the path runs over at most about this many blocks of neighbouring clips
 LAST_BLOCKS = 20_000  # beyond, batches are so many that padding is no longer the problem
 _BISECTIONS = 9
@@ -40,16 +43,21 @@ def fill(durations: Durations, budget: float, most: int, *, first: float = 1.0) 
     `first` is the part of the budget that the first batch may use: a random one moves all cuts from epoch to epoch.
     """
     cuts = [0]
-    limit, start = budget * first, 0
-    while start < len(durations):
-        width = min(most, len(durations) - start)
-        if np.isfinite(limit):  # the clips are nearly sorted: none of the batch is much shorter than its first
-            width = min(width, int(2.0 * limit / max(durations[start], 1e-3)) + 2)
-        seconds = np.maximum.accumulate(durations[start : start + width]) * np.arange(1, width + 1)
-        start += max(1, int(np.searchsorted(seconds, limit + SLACK, side="right")))
-        cuts.append(start)
-        limit = budget
-    return np.asarray(cuts, dtype=np.int64)
+    limit, start, count, room, longest = budget * first, 0, 0, 0, 0.0
+    for begin in range(0, len(durations), _LISTED):  # numbers of Python: a batch has too few for arrays
+        for duration in durations[begin : begin + _LISTED].tolist():
+            count += 1
+            if duration > longest:
+                longest = duration
+            if count > room or count * longest > limit + SLACK:  # it is the first clip of a batch
+                if count > 1:
+                    start += count - 1
+                    cuts.append(start)
+                    limit, count, longest = budget, 1, duration
+                room = most
+                if limit < inf:  # the clips are nearly sorted: none of the batch is much shorter than its first
+                    room = min(most, int(2.0 * limit / max(duration, 1e-3)) + 2)
+    return np.asarray([*cuts, start + count] if count else cuts, dtype=np.int64)
 
 
 def trade(

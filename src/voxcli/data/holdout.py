@@ -25,8 +25,6 @@ from voxcli.text.scoring import scored_lines, scoring_normalizer
 
 Hashes = NDArray[np.uint64]
 
-KEPT = 100_000  # rows whose hashes take longer to compute than to read, 8 bytes each
-
 SPECIAL = r"[<\[(]"  # brackets may hold words that nobody said: such texts are looked at one by one
 
 Mask = NDArray[np.bool_]
@@ -74,7 +72,7 @@ def quick_hashes(table: Table, *, progress: Progress = NULL) -> Hashes:
 
     Those of large tables are kept in the cache.
     """
-    if len(table) < KEPT:
+    if len(table) < kept.LARGE:
         return hashes(keys(table, progress=progress))
     name = f"texts/{table.fingerprint}-{kept.code('data', 'text')[:16]}.npz"
     found = kept.read(name)

@@ -45,6 +45,8 @@ class IndexTable:
             raise ValueError(f"{path} is no index of this version")
         self._table.validate()
         self.notes: tuple[str, ...] = tuple(json.loads(metadata[b"notes"]))
+        self.made = metadata[b"made"].decode()
+        """Another one for every file that was written: what was derived from this one is kept under it."""
         self._chunks = {name: self._table.column(name).chunks for name in SCHEMA.names}
         if any(len(chunk) != ROWS for chunk in self._chunks["id"][:-1]):
             raise ValueError(f"{path} has batches of uneven length")
@@ -142,8 +144,9 @@ def _outdated(table: IndexTable) -> bool:
     """
     made = table.path.stat().st_mtime
     measured = np.flatnonzero(np.asarray(table.column("measured").to_numpy(), np.bool_))
-    some = measured[:: max(1, len(measured) // ASKED)]
-    if any(path is not None and changed(path, made) for path in table.column("audio").take(some).to_pylist()):
+    some = measured[:: max(1, len(measured) // ASKED)].tolist()
+    audio = table.column("audio")
+    if any(path is not None and changed(path, made) for path in (audio[row].as_py() for row in some)):
         return True
     if not table.n_problems:
         return False

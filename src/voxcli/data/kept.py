@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 Arrays = dict[str, np.ndarray]
 
+LARGE = 100_000  # rows of a table whose derived columns take longer to compute than to read
+
 
 def read(name: str) -> Arrays | None:
     """What `write` has written; None where nothing readable is there."""

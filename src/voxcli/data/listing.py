@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import pickle
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 ROWS = 32768  # rows in a batch of the file; every batch but the last has as many
 LONGEST = 24 * 3600.0  # s that one utterance can be said to last: what is said beyond is samples or milliseconds
 TOLD = 64  # utterances after which the bar moves
-FORMAT = b"voxcli index 3"  # raised when the columns or their meaning change
+FORMAT = b"voxcli index 4"  # raised when the columns or their meaning change
 
 SCHEMA = pa.schema(
     {
@@ -72,7 +73,11 @@ class Table:
     """An index file being written, batch by batch."""
 
     def __init__(self, path: Path, notes: Sequence[str] = ()) -> None:
-        metadata = {b"format": FORMAT, b"notes": json.dumps(list(notes)).encode()}
+        metadata = {
+            b"format": FORMAT,
+            b"notes": json.dumps(list(notes)).encode(),
+            b"made": secrets.token_hex(16).encode(),
+        }
         self.path = path
         try:
             self._file = pa.OSFile(str(path), "wb")

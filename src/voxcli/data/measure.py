@@ -71,7 +71,7 @@ def _renewed(batch: pa.RecordBatch, since: float) -> list[int]:
     rows = np.flatnonzero(measured).tolist()
     return [
         row
-        for row, path in zip(rows, batch.column("audio").take(rows).to_pylist(), strict=True)
+        for row, path in zip(rows, batch.column("audio").take(pa.array(rows, pa.int64())).to_pylist(), strict=True)
         if changed(path, since)
     ]
 

@@ -6,7 +6,7 @@ Offsets and bytes are those of Arrow's layout (https://arrow.apache.org/docs/for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,15 @@ def blocks(column: pa.Array | pa.ChunkedArray, rows: int = BLOCK) -> Iterator[pa
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         for start in range(0, len(chunk), rows):
             yield chunk.slice(start, rows)
+
+
+def chunked(columns: Sequence[Any]) -> pa.ChunkedArray:
+    """Several columns as one of strings, one after the other; what is of strings already is not copied."""
+    chunks: list[pa.Array] = []
+    for column in columns:
+        typed = pc.cast(column, pa.string())
+        chunks += typed.chunks if isinstance(typed, pa.ChunkedArray) else [typed]
+    return pa.chunked_array(chunks, type=pa.string())
 
 
 def layout(array: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from voxcli.api import Utterance
-from voxcli.data.strings import blocks, by_lines, layout
+from voxcli.data.normalized import normalized
+from voxcli.data.strings import blocks, chunked, layout
 from voxcli.progress import NULL, Progress
 
 Rows = NDArray[np.int64]
@@ -75,12 +76,26 @@ class Strings(Sequence[str | None]):
         return f"Strings({list(self[:3])}{' …' if len(self) > 3 else ''}, {len(self)} rows)"
 
     @property
+    def bytes(self) -> NDArray[np.int64]:
+        """UTF-8 bytes of each string, 0 for None, shape (rows,). No string is read for it."""
+        lengths = pc.fill_null(pc.binary_length(self._column), 0).to_numpy()
+        return np.asarray(lengths, np.int64)[self._rows]
+
+    def select(self, chosen: NDArray[np.bool_]) -> Strings:
+        """Some of them, by a mask."""
+        return Strings(self._column, self._rows[chosen])
+
+    @property
     def array(self) -> pa.ChunkedArray:
         """The selected rows as an Arrow column; all rows in their order are not copied."""
         rows = self._rows
-        if len(rows) == len(self._column) and (rows[:1] == 0).all() and (np.diff(rows) == 1).all():
+        if not (np.diff(rows) > 0).all():
+            return self._column.take(pa.array(rows))
+        if len(rows) == len(self._column):
             return self._column
-        return self._column.take(pa.array(rows))
+        mask = np.zeros(len(self._column), np.bool_)
+        mask[rows] = True
+        return self._column.filter(pa.array(mask))  # piece by piece; `take` would first copy the whole column
 
 
 class Table:
@@ -92,20 +107,23 @@ class Table:
         own: dict[str, pa.ChunkedArray],
         rows: Rows | None = None,
         numbers: Sequence[int] | None = None,
+        fingerprint: str | None = None,
     ) -> None:
         """`own` holds the columns that differ from the sources': the texts, and the ids where some had to change.
         `numbers`: which data set of the recipe each source is of, counted from 0; None means in their order.
+        `fingerprint` is the table's where it is known already.
         """
         self._sources = tuple(sources)
         self._numbers = tuple(range(len(self._sources)) if numbers is None else numbers)
         self._own = own
         self._read: dict[str, pa.ChunkedArray] = {}
+        self._fingerprint = fingerprint
         self._starts = np.cumsum([0, *(len(source) for source in sources)])
         self._rows = np.arange(self._starts[-1], dtype=np.int64) if rows is None else rows
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker process needs: the sources go as their paths, what was derived is derived again."""
-        kept = ("_sources", "_numbers", "_own", "_starts", "_rows")
+        kept = ("_sources", "_numbers", "_own", "_starts", "_rows", "_fingerprint")
         return {**{name: self.__dict__[name] for name in kept}, "_read": {}}
 
     def __len__(self) -> int:
@@ -150,7 +168,7 @@ class Table:
     def originals(self) -> Strings:
         """Transcripts as the data sets hold them, before `[text]`."""
         if "original" not in self._read:
-            self._read["original"] = _chunked([source.column("text") for source in self._sources])
+            self._read["original"] = chunked([source.column("text") for source in self._sources])
         return Strings(self._read["original"], self._rows)
 
     def column(self, name: str) -> Strings:
@@ -183,22 +201,49 @@ class Table:
             yield self.utterance(row)
 
     def select(self, chosen: NDArray[np.bool_] | Rows | Sequence[int]) -> Table:
-        """Some rows, by a mask or by their numbers and in their order. Copies nothing but the selection."""
+        """Some rows, by a mask or by their numbers and in their order. Copies nothing but the selection; a mask that
+        takes every row makes no other table.
+        """
         chosen = np.asarray(chosen)
+        whole = chosen.dtype == np.bool_ and bool(chosen.all())
         rows = self._rows[chosen if chosen.dtype == np.bool_ else chosen.astype(np.int64)]
-        return Table(self._sources, self._own, rows, self._numbers)
+        return self if whole else Table(self._sources, self._own, rows, self._numbers)
+
+    def restored(self, mask: NDArray[np.bool_], fingerprint: str | None = None) -> Table:
+        """The rows of a mask, and what is known to be their fingerprint."""
+        return Table(self._sources, self._own, self._rows[mask], self._numbers, fingerprint)
+
+    def mask_in(self, whole: Table) -> NDArray[np.bool_] | None:
+        """Which rows of a table `restored` makes this one of; None where it is another table's."""
+        if self._sources != whole._sources or self._own is not whole._own or len(self) > len(whole):
+            return None
+        mask = np.zeros(len(whole), np.bool_)
+        mask[self._rows] = True
+        return mask if np.array_equal(whole._rows, np.arange(len(whole))) else None
+
+    @property
+    def made_of(self) -> tuple[tuple[int, str], ...] | None:
+        """(data set, file) of what it holds every row of; None where it is a part, or not all of it is an index."""
+        made = [getattr(source, "made", "") for source in self._sources]
+        whole = len(self) == self._starts[-1] and all(made)
+        return tuple(zip(self._numbers, made, strict=True)) if whole else None
 
     def _column(self, name: str) -> pa.ChunkedArray:
         """A column over all rows of all sources; theirs are mapped, not copied."""
         if name in self._own:
             return self._own[name]
         if name not in self._read:
-            self._read[name] = _chunked([source.column(name) for source in self._sources])
+            self._read[name] = chunked([source.column(name) for source in self._sources])
         return self._read[name]
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Hash of ids, texts and durations in their order: equal when a run would see the same data."""
+        if self._fingerprint is None:
+            self._fingerprint = self._hashed()
+        return self._fingerprint
+
+    def _hashed(self) -> str:
         digest = hashlib.blake2b(self.durations.tobytes(), digest_size=16)
         for name in ("id", "text"):
             for block in blocks(self.column(name).array):
@@ -218,35 +263,10 @@ def join(
 
     Where an id stands in two of them, the later one becomes "id@2", its data set's place in the recipe counted from 1.
     """
-    raw = _chunked([source.column("text") for source in sources])
-    own = {"text": _normalized(raw, normalize, progress)}
+    own = {"text": normalized(sources, normalize, progress=progress)}
     if len(sources) > 1:
-        own["id"] = _distinct(
-            _chunked([source.column("id") for source in sources]), [len(source) for source in sources]
-        )
+        own["id"] = _distinct(chunked([source.column("id") for source in sources]), [len(source) for source in sources])
     return Table(sources, own, numbers=numbers)
-
-
-def _chunked(columns: Sequence[Any]) -> pa.ChunkedArray:
-    chunks: list[pa.Array] = []
-    for column in columns:
-        typed = pc.cast(column, pa.string())
-        chunks += typed.chunks if isinstance(typed, pa.ChunkedArray) else [typed]
-    return pa.chunked_array(chunks, type=pa.string())
-
-
-def _normalized(texts: pa.ChunkedArray, normalize: Callable[[str], str], progress: Progress) -> pa.ChunkedArray:
-    chunks = []
-    changed = False
-    with progress.task("normalising transcripts", total=len(texts), unit="utterances") as bar:
-        for block in blocks(texts):
-            chunks.append(by_lines(block, getattr(normalize, "lines", None), normalize))
-            changed |= chunks[-1] is not block
-            bar.advance(len(block))
-    if not changed:
-        return texts  # mapped, not copied
-    # few large chunks: a row is then found by a short search
-    return pa.chunked_array([pa.chunked_array(chunks, type=pa.string()).combine_chunks()], type=pa.string())
 
 
 def _distinct(ids: pa.ChunkedArray, lengths: Sequence[int]) -> pa.ChunkedArray:

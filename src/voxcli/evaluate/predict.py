@@ -92,7 +92,7 @@ def predict(
 
     doing = "classifying" if getattr(task, "learns", "text") == "label" else "transcribing"
     with progress.task(doing, total=float(durations.sum()), unit="s of audio") as bar:
-        for ready in _ahead(prepare, packed, num_workers):
+        for ready in ahead(prepare, packed, num_workers):
             with inference(bundle, batch_duration):
                 done, too_large = decoder(ready)
             for utterance, reason in [*ready.unreadable, *too_large]:
@@ -187,7 +187,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def _ahead(function: Callable[[_In], _Out], items: Sequence[_In], workers: int) -> Iterator[_Out]:
+def ahead(function: Callable[[_In], _Out], items: Sequence[_In], workers: int) -> Iterator[_Out]:
     """`map(function, items)` in threads, in order, at most `workers` + 1 results ahead of the consumer."""
     if workers <= 0:
         yield from map(function, items)

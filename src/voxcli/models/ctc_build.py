@@ -9,6 +9,7 @@ from voxcli.api import Bundle, Corpus
 from voxcli.errors import ModelError
 from voxcli.models.checkpoint import explained, has_file, only_config, quietly, source
 from voxcli.models.ctc_head import replace_head
+from voxcli.models.processors import opened
 from voxcli.models.stand_in import lacks_extractor
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def tokenizer_of(checkpoint: str) -> Any:
     if not any(has_file(checkpoint, file) for file in _TOKENIZER_FILES):
         return None
     with quietly(), explained(checkpoint, "tokenizer"):
-        return AutoTokenizer.from_pretrained(checkpoint, **source(checkpoint))
+        return opened(AutoTokenizer, checkpoint, **source(checkpoint))
 
 
 def feature_extractor(checkpoint: str | None, config: Any) -> Any:

@@ -11,6 +11,7 @@ from voxcli.errors import ModelError
 from voxcli.models import encoder_decoder_config
 from voxcli.models.checkpoint import explained, has_file, only_config, quietly, source
 from voxcli.models.ctc_build import feature_extractor, processor_of
+from voxcli.models.processors import opened
 
 if TYPE_CHECKING:
     from voxcli.models.encoder_decoder import EncoderDecoder
@@ -93,7 +94,7 @@ def _tokenizer(name: str) -> Any:
             help="copy tokenizer.json and tokenizer_config.json from where the decoder comes from into its folder",
         )
     with quietly(), explained(name, "tokenizer"):
-        return AutoTokenizer.from_pretrained(name, **source(name))
+        return opened(AutoTokenizer, name, **source(name))
 
 
 def _check_letters(name: str, tokenizer: Any, characters: str) -> None:

@@ -171,20 +171,19 @@ class Whisper:
         from transformers import WhisperFeatureExtractor, WhisperProcessor, WhisperTokenizer
 
         from voxcli.models import stand_in
+        from voxcli.models.processors import opened
 
         no_tokenizer, no_extractor = (
             stand_in.lacks_tokenizer(self.checkpoint),
             stand_in.lacks_extractor(self.checkpoint),
         )
         if not (no_tokenizer or no_extractor):
-            return WhisperProcessor.from_pretrained(self.checkpoint, **where)
+            return opened(WhisperProcessor, self.checkpoint, **where)
         return WhisperProcessor(
             stand_in.whisper_extractor(sizes)
             if no_extractor
-            else WhisperFeatureExtractor.from_pretrained(self.checkpoint, **where),
-            stand_in.whisper_tokenizer(sizes)
-            if no_tokenizer
-            else WhisperTokenizer.from_pretrained(self.checkpoint, **where),
+            else opened(WhisperFeatureExtractor, self.checkpoint, **where),
+            stand_in.whisper_tokenizer(sizes) if no_tokenizer else opened(WhisperTokenizer, self.checkpoint, **where),
         )
 
     def _choose_language(self, model: Any, processor: Any) -> None:

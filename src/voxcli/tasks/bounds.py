@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from voxcli.data.table import Strings
     from voxcli.text.codepoints import CodePoints
 
 UNBOUNDED = 1 << 40
@@ -52,6 +53,19 @@ def most_frames_needed(texts: pa.ChunkedArray, tokenizer: Any, *, points: CodePo
     names = [str(tokenizer.word_delimiter_token) if one == " " else one for one in points.counts]
     table = dict(zip(points.counts, tokenizer.convert_tokens_to_ids(names), strict=True)) if names else {}
     return points.lengths + points.repeats(lambda one: int(table[one]))
+
+
+def too_long(texts: Strings, tokenizer: Any, frames: np.ndarray) -> np.ndarray:
+    """Which labels may need more frames than there are, bool (rows,); `frames` is int64 (rows,).
+
+    Nearly all texts have so few bytes that nothing else has to be known of them: a byte makes a token and a repeat at
+    most. Only the others are read.
+    """
+    if not by_character(tokenizer):
+        return most_frames_needed(texts.array, tokenizer) > frames
+    found: np.ndarray = 2 * texts.bytes > frames
+    found[found] = most_frames_needed(texts.select(found).array, tokenizer) > frames[found]
+    return found
 
 
 def by_character(tokenizer: Any) -> bool:

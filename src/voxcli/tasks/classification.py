@@ -30,6 +30,7 @@ class ClassificationTask:
         "vox classify FILE --model {run}",
     )
     groups_by_length: ClassVar[bool] = False
+    shares_batches: ClassVar[bool] = True
     trained_with_adapter: ClassVar[tuple[str, ...]] = ("projector", "classifier")
 
     def features(self, utterance: Utterance, audio: np.ndarray, bundle: Bundle) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Seq2Seq:
     """Speech to text with a decoder."""
 
     metrics: ClassVar[tuple[str, ...]] = ("wer", "cer")
+    shares_batches: ClassVar[bool] = True
 
     label_smoothing_factor: float = 0.0
     """See `[train] label_smoothing_factor`."""

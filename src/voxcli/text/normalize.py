@@ -36,6 +36,8 @@ class Normalizer:
     one: Callable[[str], str]
     lines: Callable[[str], str] | None
     """Many texts, one a line, at once: each line comes out as `one` returns it. None where a rule names a newline."""
+    key: _Key
+    """All that the result depends on beside the text."""
 
     def __call__(self, text: str) -> str:
         """The text after the rules."""
@@ -96,7 +98,7 @@ def _prepare(key: _Key) -> Normalizer:
         return unicodedata.normalize(canonical, collapsed(text))
 
     spans_lines = any("\n" in old or "\n" in new for old, new in pairs)
-    return Normalizer(apply, None if spans_lines else apply_to_lines)
+    return Normalizer(apply, None if spans_lines else apply_to_lines, key)
 
 
 def _removed(remove: str, form: _Form, canonical: _Form) -> tuple[frozenset[str], list[str]]:

@@ -42,6 +42,7 @@ from voxcli.train.state import State
 from voxcli.train.steplog import StepLog
 from voxcli.train.steps import Step
 from voxcli.train.streaming import Stream, stream_of
+from voxcli.train.validation_passes import Interrupted
 
 
 @dataclass(frozen=True)
@@ -267,12 +268,12 @@ class Run:
         self.step_log.step(step, facts)
         try:
             if interrupted:
-                raise validation.Interrupted
+                raise Interrupted
             if self.length.evaluates_at(state.step):
                 self._evaluate_and_save(moving)
             elif self.length.saves_at(state.step):
                 self.checkpoint(moving)
-        except validation.Interrupted:
+        except Interrupted:
             if not self.finished or self.files.checkpoint(state.step) != self.files.newest():
                 self.checkpoint(moving)
             raise KeyboardInterrupt from None

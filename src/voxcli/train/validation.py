@@ -13,18 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voxcli.api import Bundle, Prediction, Task, Transcript, Utterance
-from voxcli.data.batches import by_duration, padding_of
-from voxcli.data.loading import Batch, Loader
-from voxcli.engines.batching import shortest_input
-from voxcli.engines.ceiling import Ceiling
-from voxcli.engines.halving import Halving
+from voxcli.api import Bundle, Decoding, Prediction, Task, Transcript, Utterance
 from voxcli.evaluate.predict import predict
 from voxcli.tasks.metrics import metric_of
 from voxcli.train import device, measured, processes, texts
+from voxcli.train import validation_passes as passes
 from voxcli.train.blanks import Blanks
 from voxcli.train.randomness import undisturbed
-from voxcli.train.splitting import Part, Splitter
 
 if TYPE_CHECKING:
     from voxcli.train.run import Run
@@ -33,10 +28,6 @@ Pair = tuple[Any, Any]
 """A reference and what was predicted for it: texts, or the labels that hold and a classification."""
 
 LOSS_UTTERANCES = 128  # of the sample, for the loss: a second pass over all of it would say little more
-
-
-class Interrupted(Exception):
-    """The evaluation was left because the run was asked to stop."""
 
 
 def sample(size: int, *, most: int | None, seed: int) -> np.ndarray:
@@ -57,9 +48,8 @@ def evaluate(run: Run) -> dict[str, float]:
     model.eval()
     try:
         with undisturbed():
-            found = _predictions(run, rows[run.rank :: run.world]) if _predicts(run) else {}
             blanks = Blanks()
-            losses = _loss(run, rows if not _predicts(run) else rows[:LOSS_UTTERANCES], blanks)
+            found, losses = _heard(run, rows, blanks)
     finally:
         model.train(training)
     pairs: dict[str, Pair] = {}
@@ -77,6 +67,25 @@ def evaluate(run: Run) -> dict[str, float]:
     scores |= {name: score(predictions, references) for name, score in computed.items() if score is not None}
     ordered = {name: scores[name] for name in (*run.metrics, *sorted(scores)) if name in scores}
     return {**ordered, "loss": float(sums[0] / max(sums[1], 1.0))}
+
+
+def _heard(run: Run, rows: np.ndarray, blanks: Blanks) -> tuple[dict[str, Pair], NDArray[np.float64]]:
+    """This process's share: {id: (reference, prediction)}, and what `validation_passes.loss` adds up.
+
+    What has to be known of both is read once, where the task allows it.
+    """
+    if not _predicts(run):
+        return {}, passes.loss(run, rows, blanks)
+    first, rest = rows[:LOSS_UTTERANCES], rows[LOSS_UTTERANCES:]
+    together = passes.shared(run, first)
+    decoding = dataclasses.replace(run.recipe.decoding(), stop_repeats=True)
+    both = passes.both(run, first[together], blanks, decoding)
+    found = {
+        utterance.id: pair(run.task, utterance, prediction, run.bundle) for utterance, prediction in both.predictions
+    }
+    alone = np.concatenate([first[~together], rest])[run.rank :: run.world]
+    found |= _predictions(run, np.concatenate([both.left, alone]), decoding)
+    return found, both.losses + passes.loss(run, first[~together], blanks)
 
 
 def _predicts(run: Run) -> bool:
@@ -103,8 +112,10 @@ def _looks(run: Run, pairs: list[Pair], *, blank: float | None) -> dict[str, Any
     return texts.summary(pairs, tokens=tokens, limit=limit, blank=blank)
 
 
-def _predictions(run: Run, rows: np.ndarray) -> dict[str, Pair]:
+def _predictions(run: Run, rows: np.ndarray, decoding: Decoding) -> dict[str, Pair]:
     """{id: (reference, prediction)} of this process's rows."""
+    if not len(rows):
+        return {}
     skipped: list[tuple[str, str]] = []
     found = {}
     with device.autocast(run.device, run.recipe.train.mixed_precision):
@@ -113,7 +124,7 @@ def _predictions(run: Run, rows: np.ndarray) -> dict[str, Pair]:
             run.task,
             run.splits.validation,
             rows,
-            decoding=dataclasses.replace(run.recipe.decoding(), stop_repeats=True),
+            decoding=decoding,
             batch_duration=run.recipe.evaluate.batch_duration,
             num_workers=run.recipe.train.dataloader_num_workers,
             skipped=skipped,
@@ -121,87 +132,7 @@ def _predictions(run: Run, rows: np.ndarray) -> dict[str, Pair]:
             told=run.shortage.evaluated,
             ceiling=run.shortage.evaluation,
         ):
-            _leave_if_asked(run)
+            passes.leave_if_asked(run)
             found[utterance.id] = pair(run.task, utterance, prediction, run.bundle)
     run.set_aside(skipped, split="validation", silent=True)
     return found
-
-
-def _loss(run: Run, rows: np.ndarray, blanks: Blanks) -> NDArray[np.float64]:
-    """Sum and count of the losses of this process's share of the batches, then sum and weight of each figure, float64
-    (2 + 2 figures,); `blanks` counts along."""
-    table = run.splits.validation
-    lengths = np.maximum(table.durations, shortest_input(run.bundle, run.limits))  # what the model makes of them
-    batches = by_duration(lengths, batch_duration=run.recipe.evaluate.batch_duration, rows=rows)
-    loader = _loader(run, batches[run.rank :: run.world])
-    scorer = _Scorer(run, blanks)
-    sums = np.zeros(2 + 2 * len(measured.names(run.task)))
-    with torch.inference_mode():
-        for batch in loader:
-            _leave_if_asked(run)
-            run.set_aside(batch.skipped, split="validation", silent=True)
-            if not batch.ids:
-                continue
-            sums += scorer(batch)
-    return sums
-
-
-class _Scorer:
-    """Batches -> sums of their losses and figures, in halves where the memory does not suffice."""
-
-    def __init__(self, run: Run, blanks: Blanks) -> None:
-        self._run = run
-        self._blanks = blanks
-        self._splitter = Splitter()
-        self._batch: Batch | None = None
-        self._nothing = np.zeros(2 + 2 * len(measured.names(run.task)))
-        self._halving = Halving(self._part, told=run.shortage.evaluated, ceiling=Ceiling())
-
-    def __call__(self, batch: Batch) -> NDArray[np.float64]:
-        """What does not fit alone is set aside."""
-        self._batch = batch
-        duration = batch.padded_duration / len(batch.ids)
-        found = self._halving(range(len(batch.ids)), [duration] * len(batch.ids))
-        lost = [name for name, one in zip(batch.ids, found, strict=True) if one is None]
-        reason = f"does not fit the memory, even alone ({duration:.1f} s)"
-        self._run.set_aside([(name, reason) for name in lost], split="validation")
-        return sum((one for one in found if one is not None), self._nothing)
-
-    def _part(self, positions: list[int]) -> list[NDArray[np.float64]]:
-        """The part's loss stands with its first utterance."""
-        run, batch = self._run, self._batch
-        assert batch is not None
-        tensors = self._splitter.tensors(Part(batch, tuple(positions)), self._again)
-        if not tensors:
-            return [self._nothing] * len(positions)
-        precision = device.autocast(run.device, run.recipe.train.mixed_precision)
-        with precision, self._blanks.counted(run.bundle.model, tensors.get("frames")):
-            made = measured.measured_loss(run.task, run.bundle, device.move(tensors, run.device))
-        values = torch.cat([made[0].reshape(1), made[1].reshape(1), made[2].flatten()]).double().cpu().numpy()
-        return [values, *[self._nothing] * (len(positions) - 1)]
-
-    def _again(self, rows: list[int]) -> Batch:
-        return next(iter(_loader(self._run, [np.asarray(rows, dtype=np.int64)])))
-
-
-def _loader(run: Run, batches: list[np.ndarray]) -> Loader:
-    return Loader(
-        run.splits.validation,
-        batches,
-        task=run.task,
-        bundle=run.bundle.replace(model=None),
-        augment=(),
-        sampling_rate=run.limits.sampling_rate,
-        seed=run.recipe.seed,
-        epoch=0,
-        num_workers=0,
-        limits=run.limits,
-        padded=padding_of(run.bundle.family, run.limits),
-        refill=False,
-    )
-
-
-def _leave_if_asked(run: Run) -> None:
-    """One process alone may leave; several would wait for each other, and stop after the evaluation."""
-    if run.interruption.requested and run.world == 1:
-        raise Interrupted
