@@ -1,6 +1,6 @@
 """How quickly recordings become text: vox against openai-whisper, transformers' pipeline and faster-whisper.
 
-python benchmarks/transcription.py MODEL --data asterisk-en/manifest.csv [--split test] [--clips 120] [--joined 0]
+python benchmarks/transcription.py MODEL --data asterisk-en/manifest.csv [--split test] [--clips 120] [--joined 0] [--shuffle 0]
     [--systems vox,pipeline,...] [--rounds 3] [--num-beams 1] [--language en] [--threads 2] [--peers PYTHON]
 
 MODEL is a folder of transformers (Whisper). Each system runs in a process of its own, in turn, `--rounds` times: what
@@ -8,7 +8,8 @@ else the machine does meets all of them. "command" is the wall time of the whole
 "work" is that of the transcription alone, "processor" the processor time of the process, "memory" its peak resident
 set. Word error rates are normalised.
 
-`--joined 900` glues the clips, half a second of silence between them, into recordings of that many seconds. `--peers`
+`--joined 900` glues the clips, half a second of silence between them, into recordings of that many seconds; `--shuffle`
+with another number puts them in another order: where windows begin and end decides much of what is heard. `--peers`
 is the Python of an environment where openai-whisper and faster-whisper are installed beside torch and transformers.
 """
 
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=1000)
     parser.add_argument("--longest", type=float, default=30.0)
     parser.add_argument("--joined", type=float, default=0.0, metavar="S")
+    parser.add_argument("--shuffle", type=int, default=0, metavar="SEED")
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--num-beams", type=int, default=1)
@@ -81,6 +83,8 @@ def _recordings(given: argparse.Namespace, folder: Path) -> tuple[dict[str, str]
     folder.mkdir()
     table = split_of(target(given.data, None), given.split, text=TextRules())[0]
     rows = np.flatnonzero(table.durations <= given.longest)[: given.clips]
+    if given.shuffle:
+        rows = np.random.default_rng(given.shuffle).permutation(rows)
     references: dict[str, str] = {}
     pieces: list[Any] = []
     texts: list[str] = []

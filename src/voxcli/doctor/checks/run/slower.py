@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from voxcli.doctor.context import Context
     from voxcli.doctor.run.record import Floats, Record
 
+PATIENT = "OMP_WAIT_POLICY=passive"
+"""In the environment of the command: OpenMP 5.2, section 6.7."""
+
 
 class RunBecameSlower:
     """The same amount of audio takes far longer at the end of the run than at its beginning.
@@ -22,9 +25,13 @@ class RunBecameSlower:
     its hours without a message.
 
     Repair: where the steps wait for data: `train.dataloader_num_workers`, a local disk. Else look for other processes
-    on the device (`nvidia-smi`) and at its temperature and clocks; where memory ran out, smaller batches.
+    on the device (`nvidia-smi`) and at its temperature and clocks; where memory ran out, smaller batches. On processors
+    that others use too, `OMP_WAIT_POLICY=passive vox train …`: threads that wait for each other then sleep, instead of
+    taking the time of the one that they wait for.
 
     Sources: measured here: 11 healthy runs on a machine that others used kept between 0.87 and 1.1 of their speed.
+    Beside a busy machine's other work a transcription with two threads took 76 s, with OMP_WAIT_POLICY=passive (OpenMP
+    5.2, section 6.7) 32 s; alone it took 19 s either way, and a training of short steps a fifth longer.
     Threads about workers that grow until the machine swaps: pytorch 13246, NeMo 1467.
     """
 
@@ -54,11 +61,11 @@ class RunBecameSlower:
         step = int(record.steps[fine[begin]])
         message = f"from about step {step} on the run trains {late:.3g} s of audio a second, {early:.3g} before"
         message += _cause(record, fine, quarter)
-        help = (
-            "look for other processes on the device and at its clocks; train.dataloader_num_workers and a local disk "
-        )
-        help += "where the steps wait for data"
         device = record.sessions[-1]["session"].get("device") if record.sessions else None
+        help = "look for other processes on the device and at its clocks; "
+        if device == "cpu":
+            help += f"beside them {PATIENT} lets threads sleep while they wait for each other; "
+        help += "train.dataloader_num_workers and a local disk where the steps wait for data"
         limit = SLOWER_PROCESSOR if device == "cpu" else SLOWER
         yield Finding("warning" if ratio < limit else "note", message, help, where=f"step {step}")
 
