@@ -1,7 +1,8 @@
 """How quickly recordings become text: vox against openai-whisper, transformers' pipeline and faster-whisper.
 
 python benchmarks/transcription.py MODEL --data asterisk-en/manifest.csv [--split test] [--clips 120] [--joined 0]
-    [--shuffle 0] [--systems vox,pipeline,...] [--rounds 3] [--num-beams 1] [--language en] [--threads 2] [--peers PYTHON]
+    [--shuffle 0] [--systems vox,pipeline,...] [--rounds 3] [--num-beams 1] [--language en] [--threads 2]
+    [--peers PYTHON]
 
 MODEL is a folder of transformers (Whisper). Each system runs in a process of its own, in turn, `--rounds` times: what
 else the machine does meets all of them. "command" is the wall time of the whole process, imports and loading included;
