@@ -137,7 +137,7 @@ def test_the_export_is_an_ordinary_model(trained: Project) -> None:
     model = AutoModelForAudioClassification.from_pretrained(trained.path / "exported")
     assert model.config.id2label == {0: "high", 1: "low", 2: "mid"}
     assert AutoFeatureExtractor.from_pretrained(trained.path / "exported").sampling_rate == 16_000
-    texts = trained.run("transcribe", "both.wav", "--model", "exported").assert_code(1)
+    texts = trained.run("transcribe", "sounds/test/low/0.wav", "--model", "exported").assert_code(1)
     assert "classifies: it writes no text" in texts.err
 
 
