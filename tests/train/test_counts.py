@@ -93,10 +93,12 @@ def test_what_is_augmented_anew_is_decoded_once(
     assert set(computed.values()) == {3}
 
 
+@pytest.mark.parametrize("augment", ["", '\n[[augment]]\ntype = "gain"\n\n[[augment]]\ntype = "speed"\n'])
 def test_without_room_every_epoch_reads_for_itself(
-    project: Project, decoded: Counter[str], monkeypatch: pytest.MonkeyPatch
+    project: Project, decoded: Counter[str], monkeypatch: pytest.MonkeyPatch, augment: str
 ) -> None:
-    """The losses are the same: what is kept is what would be read."""
+    """The losses are the same: what is kept is what would be read, and no augmentation changes it."""
+    (project.path / "r.toml").write_text((project.path / "r.toml").read_text() + augment)
     project.run("train", "r.toml").assert_ok()
     with monkeypatch.context() as patched:
         patched.setattr(remembered, "MOST_BYTES", 0)
