@@ -1,16 +1,17 @@
 """From the command to a trained checkpoint: vox against the pipeline of transformers' example scripts.
 
 python benchmarks/training.py KIND --model MODEL --data manifest.csv [--steps 60] [--clips 8] [--rounds 1]
-    [--systems vox-duration,vox,random,grouped] [--language bg] [--longest 10] [--lowercase] [--contexts merged,window]
+    [--systems vox-duration,vox,random,grouped] [--language bg] [--longest 10] [--lowercase]
+    [--context merged] [--contexts window,merged,clip]
 
 KIND is ctc or seq2seq (Whisper). All sides begin from one checkpoint, hear the same clips in as many steps of as many
 clips at the same rates, in float32, and see the same texts; the reference is benchmarks/reference_pipeline.py, with
 batches of random clips or (grouped) of similar length; vox-duration has batches of so many seconds as that many clips
-last on average, as `batch_duration` has them. Each is a process of its own. "command" is the time from the
-start of the process until the trained checkpoint is written, imports and features included, evaluation left out; "step"
-the mean of the steps; "memory" the peak resident set; "disk" what was written beside the checkpoint. Plugins that are
-installed beside voxcli are left out. Both checkpoints are scored by `vox evaluate` on the test split, a Whisper in each
-context.
+last on average, as `batch_duration` has them, and vox-window, vox-merged and vox-clip train a Whisper with that
+`encoder_context`. Each is a process of its own. "command" is the time from the start of the process until the trained
+checkpoint is written, imports and features included, evaluation left out; "step" the mean of the steps; "memory" the
+peak resident set; "disk" what was written beside the checkpoint. Plugins that are installed beside voxcli are left out.
+The checkpoints are scored by `vox evaluate` on the test split, a Whisper in each context.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ def _splits(given: argparse.Namespace, folder: Path) -> None:
 
 
 def _vox(name: str, given: argparse.Namespace, data: Path, at: Path) -> dict[str, Any]:
-    keys = 'vocabulary = "checkpoint"' if given.kind == "ctc" else f'encoder_context = "{given.context}"'
+    context = name.removeprefix("vox-") if name in ("vox-window", "vox-merged", "vox-clip") else given.context
+    keys = 'vocabulary = "checkpoint"' if given.kind == "ctc" else f'encoder_context = "{context}"'
     if given.language and given.kind == "seq2seq":
         keys += f'\nlanguage = "{given.language}"'
     kind = "ctc" if given.kind == "ctc" else "whisper"
