@@ -271,7 +271,8 @@ def test_the_global_generator_is_left_alone(folder):
 def test_ctrl_c_prints_nothing_from_the_workers(folder):
     script = textwrap.dedent(
         """
-        import sys, time
+        import signal, sys, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it runs behind (&) without one
         sys.path.insert(0, sys.argv[1])
         from pathlib import Path
         import numpy as np, torch
